@@ -1,12 +1,13 @@
 //! Command-line arguments of the kubectl plugin.
 
+mod common;
+
 use std::path::PathBuf;
 
-use clap::{
-    Args, Parser, Subcommand, ValueEnum,
-    builder::{PossibleValuesParser, TypedValueParser},
-};
-use everynode_render::OutputFormat;
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
+use everynode_serving::program::answer::{ExplainViewArgs, OutputArgs, ResultArgs, SortArgs};
+
+pub(crate) use self::common::DaemonSetFilterArgs;
 
 /// The program's name. When it is on the PATH, kubectl has the command `everynode`.
 pub(crate) const PROGRAM: &str = "kubectl-everynode";
@@ -44,8 +45,11 @@ Environment:
 
 Exit codes:
   0    success: everything is as desired; see the --help of each command
-  1    differences found; see the --help of each command
+  1    differences found, or an object has a problem; see the --help of each command
+  2    with --detailed-exit-code: an object has a problem; the answer is complete
+  3    with --detailed-exit-code: an object can't be read; the answer lacks it
   64   usage: a flag or a name is invalid
+  65   a name without a namespace isn't unique
   66   the DaemonSet or the node doesn't exist
   69   no executor can be reached, or it can't answer now
   70   internal error of the plugin or the executor
@@ -85,7 +89,7 @@ pub(crate) struct ClusterArgs {
     pub(crate) context: Option<String>,
 
     /// Namespace of DaemonSets that are named without one; by default the context's namespace.
-    #[arg(short, long, global = true, value_name = "NAME")]
+    #[arg(short, long, global = true, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) namespace: Option<String>,
 
     /// Select the DaemonSets of all namespaces.
@@ -151,39 +155,37 @@ Examples:
   # Complete `kubectl-everynode`, typed as one word
   source <(kubectl everynode completions bash)";
 
-#[derive(Debug, Clone, Default, Args)]
-pub(crate) struct OutputArgs {
-    /// Output format. table and wide are for people; wide adds columns to some tables. json and yaml print the
-    /// executor's response as grpcurl does.
-    #[arg(
-        short,
-        long,
-        value_name = "FORMAT",
-        default_value = "table",
-        value_parser = PossibleValuesParser::new(OutputFormat::NAMES).try_map(|name| name.parse::<OutputFormat>())
-    )]
-    pub(crate) output: OutputFormat,
-}
-
 #[derive(Debug, Clone, Args)]
 #[command(after_long_help = EXPLAIN_HELP)]
 pub(crate) struct ExplainArgs {
-    /// DaemonSet (ds/NAME, NAMESPACE/NAME or NAME), node (node/NAME), or both.
-    #[arg(value_name = "DAEMONSET|NODE", required = true, num_args = 1..=2)]
+    /// DaemonSet (ds/NAME, NAMESPACE/NAME or NAME), node (node/NAME), or both. Not needed if a flag selects some.
+    #[arg(value_name = "DAEMONSET|NODE", num_args = 1..=2)]
     pub(crate) names: Vec<String>,
 
-    /// Show every pair of DaemonSet and node in the table, instead of at most 20.
-    #[arg(long)]
-    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) filter: DaemonSetFilterArgs,
+
+    /// Only this node. A * stands for any text, as in 'ip-10-0-1-*'. Can be repeated.
+    #[arg(long = "node", value_name = "NAME", value_parser = NonEmptyStringValueParser::new(), help_heading = "Filters")]
+    pub(crate) nodes: Vec<String>,
 
     #[command(flatten)]
-    pub(crate) output: OutputArgs,
+    pub(crate) view: ExplainViewArgs,
+
+    #[command(flatten)]
+    pub(crate) result: ResultArgs,
 }
 
 const EXPLAIN_HELP: &str = "\
-A DaemonSet without a node selects all nodes. A node without a DaemonSet selects the DaemonSets of all namespaces. \
-The table shows up to 20 pairs of DaemonSet and node in full. If there are more, it shows only pairs that don't run or \
-that wait for something, at most 20 of them, unless --all is set. JSON and YAML contain every pair.
+A DaemonSet without a node selects all nodes. A node without a DaemonSet selects the DaemonSets of all namespaces, or of \
+the namespace that -n sets. With -A, a DaemonSet's name needs no namespace if it is unique in the cluster.
+
+The table lists up to 20 pairs of DaemonSet and node with a line for each reason, and a summary of several nodes \
+below. It groups more pairs by condition, and shows nodes that are alike and DaemonSets that are alike in one line. \
+--all lists every pair.
+
+JSON, YAML and CSV contain every pair that --verdict selects, or with --summary only the summary. The exit code always \
+covers every pair.
 
 Verdicts:
   RUN       a pod should run on the node
@@ -200,9 +202,14 @@ Examples:
   # Which DaemonSets run on worker-3?
   kubectl everynode explain node/worker-3
 
+  # Which nodes of a pool do the DaemonSets of kube-system not run on?
+  kubectl everynode explain -n kube-system --node 'pool-a-*' --verdict keep --verdict exclude
+
 Exit codes:
   0   success: every pair runs, and its pod is as it should be
   1   differences found: a pair doesn't run or waits, or a DaemonSet has a problem (on stderr)
+  2   with --detailed-exit-code: a DaemonSet has a problem; the answer is complete
+  3   with --detailed-exit-code: a DaemonSet can't be read; the answer lacks it
   64  usage; `kubectl everynode --help` lists the codes from 64 on";
 
 #[derive(Debug, Clone, Args)]
@@ -213,7 +220,10 @@ pub(crate) struct StatusArgs {
     pub(crate) daemon_set: Option<String>,
 
     #[command(flatten)]
-    pub(crate) output: OutputArgs,
+    pub(crate) filter: DaemonSetFilterArgs,
+
+    #[command(flatten)]
+    pub(crate) result: ResultArgs,
 }
 
 const STATUS_HELP: &str = "\
@@ -227,6 +237,8 @@ Examples:
 Exit codes:
   0   success: every pod exists, has the current template, and is available
   1   differences found: a DaemonSet waits for something or has a problem (on stderr)
+  2   with --detailed-exit-code: a DaemonSet has a problem; the answer is complete
+  3   with --detailed-exit-code: a DaemonSet can't be read; the answer lacks it
   64  usage; `kubectl everynode --help` lists the codes from 64 on";
 
 #[derive(Debug, Clone, Args)]
@@ -237,13 +249,16 @@ pub(crate) struct WatchArgs {
     pub(crate) daemon_set: Option<String>,
 
     #[command(flatten)]
+    pub(crate) filter: DaemonSetFilterArgs,
+
+    #[command(flatten)]
     pub(crate) output: OutputArgs,
 }
 
 const WATCH_HELP: &str = "\
 Each event is one line with its time in UTC. With -o json, it is one JSON object on a line; with -o yaml, it is one \
-document. If the connection is lost, the plugin prints a message on stderr and reconnects. Events in between \
-are lost.
+document; with -o csv, it is one line below a header. If the connection is lost, the plugin prints a message on stderr \
+and reconnects. Events in between are lost.
 
 Examples:
   # Events of agent
@@ -260,23 +275,43 @@ Exit codes:
 #[derive(Debug, Clone, Args)]
 #[command(after_long_help = OVERHEAD_HELP)]
 pub(crate) struct OverheadArgs {
-    /// Node (node/NAME or NAME).
+    /// Node (node/NAME or NAME). Several nodes share one table.
     #[arg(value_name = "NODE")]
-    pub(crate) node: String,
+    pub(crate) names: Vec<String>,
+
+    /// Node. A * stands for any text, as in 'ip-10-0-1-*'. Can be repeated. kubectl looks up the nodes that match a *,
+    /// also with --server.
+    #[arg(long = "node", value_name = "NAME", value_parser = NonEmptyStringValueParser::new(), help_heading = "Filters")]
+    pub(crate) nodes: Vec<String>,
 
     #[command(flatten)]
-    pub(crate) output: OutputArgs,
+    pub(crate) sort: SortArgs,
+
+    #[command(flatten)]
+    pub(crate) result: ResultArgs,
 }
 
 const OVERHEAD_HELP: &str = "\
-Counts the requests in the pod templates of all DaemonSets that should run on the node, whether or not their pods exist.
+Counts the requests in the pod templates of all DaemonSets that should run on the node, whether or not their pods exist. \
+-n and -A change nothing, because the DaemonSets of all namespaces count.
 
-Example:
+A single node has a line for each DaemonSet, with exact amounts. Several nodes share a table with a line for each kind of \
+node, with rounded amounts and the requested share of the capacity in percent. A few different nodes have their own \
+tables as well, and -o wide shows the table of each node. With several nodes, JSON is a stream of documents, and YAML has \
+several documents. CSV has cores and bytes.
+
+Examples:
+  # What do DaemonSets request on worker-3?
   kubectl everynode overhead node/worker-3
 
+  # How much of each node do they request, largest share of memory first?
+  kubectl everynode overhead --node '*' --sort memory
+
 Exit codes:
-  0   success: everything fits
-  1   differences found: something doesn't fit, or a DaemonSet has a problem (on stderr)
+  0   success: everything fits and can be bound
+  1   differences found: something doesn't fit or stays pending, or a DaemonSet has a problem (on stderr)
+  2   with --detailed-exit-code: a DaemonSet has a problem; the answer is complete
+  3   with --detailed-exit-code: a DaemonSet can't be read; the answer lacks it
   64  usage; `kubectl everynode --help` lists the codes from 64 on";
 
 #[derive(Debug, Clone, Args)]

@@ -1,31 +1,28 @@
-//! The commands that send one request and print the response.
+//! The commands that print a response. `explain` has a module of its own.
+
+use std::collections::BTreeSet;
 
 use everynode_proto::{
-    executor::v1::{ExplainRequest, GetNodeOverheadRequest, ListDaemonSetsRequest, ListDaemonSetsResponse},
+    executor::v1::{GetNodeOverheadRequest, ListDaemonSetsRequest, ListDaemonSetsResponse},
     planner::v1::Problem,
 };
-use everynode_render::{ErrorChain, OutputFormat, TableStyle, live, values};
-use everynode_serving::program::exit::Exit;
+use everynode_render::{ErrorChain, TableStyle, live, values};
+use everynode_serving::program::{answer::ResultArgs, exit::Exit};
+use tonic::Code;
 
 use super::{
-    args::{ClusterArgs, ExplainArgs, OverheadArgs, PROGRAM, StatusArgs, VersionArgs},
-    connection::{Connection, Connector, with_timeout},
+    args::{ClusterArgs, DaemonSetFilterArgs, OverheadArgs, PROGRAM, StatusArgs, VersionArgs},
+    connection::{Connection, Connector, call, with_timeout},
     error::Error,
-    names::{DaemonSetName, Name, Pair},
+    names::Name,
     print_message,
+    selection::{Filter, NodePatterns, Selection},
 };
 
 /// Runs commands against the executors of a cluster.
 #[derive(Debug)]
 pub(crate) struct CommandRunner {
     connector: Connector,
-}
-
-/// Selects the DaemonSets that a request is about. An empty field matches all.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Filter {
-    pub(crate) namespace: String,
-    pub(crate) name: String,
 }
 
 impl CommandRunner {
@@ -39,67 +36,55 @@ impl CommandRunner {
         &self.connector
     }
 
-    /// Runs `explain` and returns the exit code.
-    ///
-    /// # Errors
-    /// The arguments are invalid, the request fails, or the answer can't be printed.
-    pub(crate) async fn explain(&self, args: &ExplainArgs) -> Result<Exit, Error> {
-        let Pair { daemon_set, node } = Pair::parse(&args.names)?;
-        let daemon_set = match daemon_set {
-            None => String::new(),
-            Some(name) => {
-                let namespace = self.namespace(name.namespace.as_deref()).await?;
-                if namespace.is_empty() {
-                    return Err(Error::Usage(
-                        "-A: explain needs the namespace of the DaemonSet, as NAMESPACE/NAME".to_owned(),
-                    ));
-                }
-                format!("{namespace}/{}", name.name)
-            }
-        };
-        let request = with_timeout(ExplainRequest {
-            daemon_set,
-            node: node.unwrap_or_default(),
-        });
-        let mut connection = self.connector.connect_any().await?;
-        let answer = connection.client.explain(request).await?.into_inner();
-        print_problems(&answer.problems);
-        print(&answer, args.output.output, |style| {
-            live::explain(&answer, args.all, style)
-        })?;
-        Ok(Exit::for_state(live::is_explain_as_desired(&answer)))
-    }
-
     /// Runs `status` and returns the exit code.
     ///
     /// # Errors
     /// The arguments are invalid, the request fails, or the answer can't be printed.
     pub(crate) async fn status(&self, args: &StatusArgs) -> Result<Exit, Error> {
-        let filter = self.filter(args.daemon_set.as_deref()).await?;
-        let answer = self.list(&filter).await?;
-        if answer.daemon_sets.is_empty() && !filter.name.is_empty() {
-            return Err(Error::NoDaemonSet(filter.to_string()));
+        let argument = args.daemon_set.as_deref().map(Name::daemon_set).transpose()?;
+        let selection = Selection::of_command(self.connector(), argument, &args.filter).await?;
+        let mut answer = self.list(&selection.request(), args.result.quiet).await?;
+        let key = |daemon_set: &everynode_proto::executor::v1::DaemonSet| {
+            format!("{}/{}", daemon_set.namespace, daemon_set.name)
+        };
+        let found: BTreeSet<_> = answer.daemon_sets.iter().map(key).collect();
+        if let Some(missing) = selection
+            .named()
+            .find(|filter| !found.iter().any(|key| filter.matches(key)))
+        {
+            return Err(Error::NoDaemonSet(missing.to_string()));
         }
-        for daemon_set in &answer.daemon_sets {
-            print_problems(&daemon_set.problems);
-        }
-        let format = args.output.output;
-        let is_for_people = matches!(format, OutputFormat::Table | OutputFormat::Wide);
-        if answer.daemon_sets.is_empty() && is_for_people {
-            print_message(&match filter.namespace.as_str() {
-                "" => "there are no DaemonSets".to_owned(),
-                namespace => format!("there are no DaemonSets in namespace {namespace}"),
-            });
+        answer
+            .daemon_sets
+            .retain(|daemon_set| selection.contains(&key(daemon_set)));
+        let problems: Vec<_> = answer
+            .daemon_sets
+            .iter()
+            .flat_map(|daemon_set| daemon_set.problems.clone())
+            .collect();
+        print_problems(&problems);
+        if answer.daemon_sets.is_empty() && args.result.format().is_for_people() {
+            print_no_daemon_sets(&selection, &args.filter, &args.result);
             return Ok(Exit::Success);
         }
-        print(&answer, format, |style| live::daemon_sets(&answer, style))?;
-        Ok(Exit::for_state(live::are_daemon_sets_as_desired(&answer)))
+        print(
+            &answer,
+            &args.result,
+            |style| live::daemon_sets(&answer, style),
+            || live::daemon_sets_csv(&answer),
+        )?;
+        let is_desired = live::are_daemon_sets_as_desired(&answer);
+        Ok(Exit::for_answer(
+            is_desired,
+            &problems,
+            args.result.detailed_exit_code,
+        ))
     }
 
     /// Lists DaemonSets. Only the leader knows the plans, so when another executor answers first, a second connection
     /// asks the leader. If the leader can't be reached, or isn't the executor at `--server`, the first answer is
     /// used; it lacks the waits and problems that follow from plans.
-    async fn list(&self, filter: &Filter) -> Result<ListDaemonSetsResponse, Error> {
+    async fn list(&self, filter: &Filter, is_quiet: bool) -> Result<ListDaemonSetsResponse, Error> {
         let list = async |connection: &mut Connection| -> Result<ListDaemonSetsResponse, Error> {
             let Filter { namespace, name } = filter.clone();
             let request = with_timeout(ListDaemonSetsRequest { namespace, name });
@@ -117,10 +102,13 @@ impl CommandRunner {
                 Err(error) => ErrorChain(&error).to_string(),
             }
         };
-        let leader = &answer.ask_leader;
-        print_message(&format!(
-            "note: waits and problems that follow from plans are missing; only the leader {leader} knows them: {reason}"
-        ));
+        if !is_quiet {
+            let leader = &answer.ask_leader;
+            print_message(&format!(
+                "note: waits and problems that follow from plans are missing; only the leader {leader} knows them: \
+                 {reason}"
+            ));
+        }
         Ok(answer)
     }
 
@@ -129,15 +117,68 @@ impl CommandRunner {
     /// # Errors
     /// The arguments are invalid, the request fails, or the answer can't be printed.
     pub(crate) async fn overhead(&self, args: &OverheadArgs) -> Result<Exit, Error> {
-        let node = Name::node(&args.node)?;
+        let patterns = NodePatterns::parse(args.names.iter().chain(&args.nodes))?;
+        let names = self.node_names(&patterns).await?;
         let mut connection = self.connector.connect_any().await?;
-        let request = with_timeout(GetNodeOverheadRequest { node });
-        let answer = connection.client.get_node_overhead(request).await?.into_inner();
-        print_problems(&answer.problems);
-        print(&answer, args.output.output, |style| {
-            live::overhead(&answer, style)
+        let mut answers = Vec::new();
+        let mut problems = Vec::new();
+        // A node that kubectl listed may have been deleted since.
+        let may_be_deleted = patterns.names().is_none();
+        for node in names {
+            let request = GetNodeOverheadRequest { node };
+            let overhead = async || {
+                connection
+                    .client
+                    .get_node_overhead(with_timeout(request.clone()))
+                    .await
+            };
+            let answer = match call(overhead).await {
+                Ok(answer) => answer,
+                Err(status) if may_be_deleted && status.code() == Code::NotFound => continue,
+                Err(status) => return Err(status.into()),
+            };
+            for problem in &answer.problems {
+                // The problems of DaemonSets are the same for each node.
+                if !problems.contains(problem) {
+                    problems.push(problem.clone());
+                }
+            }
+            answers.push(answer);
+        }
+        print_problems(&problems);
+        print_all(
+            &answers,
+            &args.result,
+            |style| live::overheads(&answers, args.sort.order, style),
+            || live::overheads_csv(&answers, args.sort.order),
+        )?;
+        let is_desired = answers.iter().all(live::is_overhead_as_desired);
+        Ok(Exit::for_answer(
+            is_desired,
+            &problems,
+            args.result.detailed_exit_code,
+        ))
+    }
+
+    /// Returns the names of the nodes that the patterns select. Only patterns with wildcards need kubectl.
+    async fn node_names(&self, patterns: &NodePatterns) -> Result<Vec<String>, Error> {
+        if patterns.is_empty() {
+            return Err(Error::Usage(
+                "overhead needs a node (NODE), or nodes that --node selects".to_owned(),
+            ));
+        }
+        if let Some(names) = patterns.names() {
+            return Ok(names.into_iter().map(str::to_owned).collect());
+        }
+        let nodes = self.connector.kubectl().nodes().await;
+        let mut nodes = nodes.map_err(|error| Error::LookUp {
+            flag: "node",
+            kind: "nodes",
+            error,
         })?;
-        Ok(Exit::for_state(live::is_overhead_as_desired(&answer)))
+        patterns.check(&nodes.iter().map(String::as_str).collect::<Vec<_>>())?;
+        nodes.retain(|node| patterns.contain(node));
+        Ok(nodes)
     }
 
     /// Runs `version` and returns the exit code.
@@ -146,67 +187,60 @@ impl CommandRunner {
     /// The request fails, or the answer can't be printed.
     pub(crate) async fn version(&self, args: &VersionArgs) -> Result<Exit, Error> {
         let format = args.output.output;
-        if args.client || matches!(format, OutputFormat::Table | OutputFormat::Wide) {
+        if args.client || format.is_for_people() {
             everynode_render::print(&format!("{PROGRAM} {}\n", env!("CARGO_PKG_VERSION")))?;
         }
         if !args.client {
             let info = self.connector.connect_any().await?.info;
-            print(&info, format, |style| live::info(&info, style))?;
+            let table = |style| live::info(&info, style);
+            let text = everynode_render::render(&info, format, table, || live::info_csv(&info))?;
+            everynode_render::print(&text)?;
         }
         Ok(Exit::Success)
     }
-
-    /// Returns the filter for a DaemonSet name. Without a name, it matches every DaemonSet of the namespace.
-    ///
-    /// # Errors
-    /// The name is invalid, or kubectl can't read the context's namespace.
-    pub(crate) async fn filter(&self, daemon_set: Option<&str>) -> Result<Filter, Error> {
-        let daemon_set = daemon_set.map(Name::daemon_set).transpose()?;
-        let (namespace, name) = match daemon_set {
-            None => (None, String::new()),
-            Some(DaemonSetName { namespace, name }) => (namespace, name),
-        };
-        Ok(Filter {
-            namespace: self.namespace(namespace.as_deref()).await?,
-            name,
-        })
-    }
-
-    /// Returns the namespace from the name, or else from the flags, or else from the context. With `-A`, it is empty
-    /// unless the name has a namespace.
-    async fn namespace(&self, from_name: Option<&str>) -> Result<String, Error> {
-        let cluster = self.connector.cluster();
-        match (from_name, cluster.namespace.as_deref()) {
-            (Some(namespace), Some(flag)) if namespace != flag => Err(Error::Usage(format!(
-                "--namespace {flag} contradicts the namespace {namespace} in the name"
-            ))),
-            (Some(namespace), _) | (None, Some(namespace)) => Ok(namespace.to_owned()),
-            (None, None) if cluster.all_namespaces => Ok(String::new()),
-            (None, None) => Ok(self.connector.kubectl().namespace().await?),
-        }
-    }
 }
 
-impl std::fmt::Display for Filter {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.namespace.as_str() {
-            "" => formatter.write_str(&self.name),
-            namespace => write!(formatter, "{namespace}/{}", self.name),
-        }
+/// Says that no DaemonSet is selected, unless the command is quiet.
+pub(crate) fn print_no_daemon_sets(selection: &Selection, filter: &DaemonSetFilterArgs, result: &ResultArgs) {
+    if result.quiet {
+        return;
     }
+    let place = match selection.request().namespace.as_str() {
+        "" => String::new(),
+        namespace => format!(" in namespace {namespace}"),
+    };
+    let labels = filter.selector.as_ref();
+    let labels = labels.map_or_else(String::new, |selector| {
+        format!(" that match --selector {selector}")
+    });
+    print_message(&format!("there are no DaemonSets{place}{labels}"));
 }
 
-fn print_problems(problems: &[Problem]) {
+pub(crate) fn print_problems(problems: &[Problem]) {
     for problem in problems {
         print_message(&values::problem(problem));
     }
 }
 
-fn print(
+/// Prints the answer, unless the command is quiet.
+pub(crate) fn print(
     answer: &impl prost::Name,
-    format: OutputFormat,
+    result: &ResultArgs,
     table: impl FnOnce(TableStyle) -> String,
+    csv: impl FnOnce() -> String,
 ) -> Result<(), Error> {
-    everynode_render::print(&everynode_render::render(answer, format, table)?)?;
+    print_all(std::slice::from_ref(answer), result, table, csv)
+}
+
+fn print_all<A: prost::Name>(
+    answers: &[A],
+    result: &ResultArgs,
+    table: impl FnOnce(TableStyle) -> String,
+    csv: impl FnOnce() -> String,
+) -> Result<(), Error> {
+    if !result.quiet {
+        let format = result.format();
+        everynode_render::print(&everynode_render::render_all(answers, format, table, csv)?)?;
+    }
     Ok(())
 }

@@ -6,8 +6,10 @@ use everynode_proto::executor::v1::{
     GetInfoRequest, GetInfoResponse, executor_service_client::ExecutorServiceClient,
 };
 use everynode_render::ErrorChain;
+use everynode_serving::backoff::Backoff;
+use tokio::time::Instant;
 use tonic::{
-    Request,
+    Code, Request, Response, Status,
     service::interceptor::InterceptedService,
     transport::{self, Channel, Endpoint},
 };
@@ -23,6 +25,11 @@ use super::{
 const DEFAULT_PORT: &str = "50052";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const RESPONSE_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long a call is repeated while the executor refuses it because of a limit.
+const RETRY_PERIOD: Duration = Duration::from_secs(10);
+/// Bounds of the wait before a call is repeated.
+const MIN_RETRY_WAIT: Duration = Duration::from_millis(100);
+const MAX_RETRY_WAIT: Duration = Duration::from_secs(2);
 /// Interval of the pings that detect a lost executor: a watch may be silent for hours.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
@@ -218,4 +225,24 @@ pub(crate) fn with_timeout<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(RESPONSE_TIMEOUT);
     request
+}
+
+/// Calls the executor, and repeats the call while a limit refuses it. A command about hundreds of objects makes as many
+/// calls, which can exceed the rate at which the executor checks a user's rights.
+///
+/// # Errors
+/// The call fails for another reason, or the limit still refuses it after [`RETRY_PERIOD`].
+pub(crate) async fn call<T>(
+    mut attempt: impl AsyncFnMut() -> Result<Response<T>, Status>,
+) -> Result<T, Status> {
+    let started = Instant::now();
+    let mut backoff = Backoff::between(MIN_RETRY_WAIT, MAX_RETRY_WAIT);
+    loop {
+        match attempt().await {
+            Err(status) if status.code() == Code::ResourceExhausted && started.elapsed() < RETRY_PERIOD => {
+                tokio::time::sleep(backoff.next_wait()).await;
+            }
+            result => return result.map(Response::into_inner),
+        }
+    }
 }

@@ -17,6 +17,18 @@ pub(crate) enum Error {
     Usage(String),
     #[error("there is no DaemonSet {0}")]
     NoDaemonSet(String),
+    #[error("there is no node that matches {0}")]
+    NoNode(String),
+    /// A name without a namespace means several DaemonSets.
+    #[error("several DaemonSets have the name {name}; choose one of {}", .candidates.join(", "))]
+    Ambiguous { name: String, candidates: Vec<String> },
+    #[error("--{flag}: can't look up {kind}")]
+    LookUp {
+        flag: &'static str,
+        kind: &'static str,
+        #[source]
+        error: KubectlError,
+    },
     #[error(transparent)]
     Kubectl(#[from] KubectlError),
     #[error(
@@ -85,8 +97,10 @@ impl Error {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) => Exit::Usage,
-            Self::NoDaemonSet(_) => Exit::NoInput,
+            Self::NoDaemonSet(_) | Self::NoNode(_) => Exit::NoInput,
+            Self::Ambiguous { .. } => Exit::Data,
             Self::Kubectl(_)
+            | Self::LookUp { .. }
             | Self::ListPods { .. }
             | Self::NoExecutor { .. }
             | Self::Unreachable(_)

@@ -23,6 +23,8 @@ const PODS: &str =
 const LOCAL_PORT: &str = "local";
 /// Path of the object names in the output of `kubectl get`.
 const NAMES: &str = "jsonpath={.items[*].metadata.name}";
+/// Output format with one line for each object: its namespace and its name.
+const KEYS: &str = r#"jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name}{"\n"}{end}"#;
 
 /// An error from kubectl.
 #[derive(Debug, Error)]
@@ -146,6 +148,35 @@ impl Kubectl {
             .split_whitespace()
             .map(|name| format!("{prefix}{name}"))
             .collect()
+    }
+
+    /// Returns the DaemonSets that match a label selector, as namespace/name. An empty namespace means all namespaces.
+    ///
+    /// # Errors
+    /// kubectl fails, for example because the selector is invalid.
+    pub(crate) async fn daemon_sets(
+        &self,
+        selector: &str,
+        namespace: &str,
+    ) -> Result<Vec<String>, KubectlError> {
+        let selector = format!("--selector={selector}");
+        let mut args = vec!["get", "daemonsets", selector.as_str()];
+        match namespace {
+            "" => args.push("--all-namespaces"),
+            namespace => args.extend(["-n", namespace]),
+        }
+        args.extend(["-o", KEYS]);
+        let keys = self.output(&args).await?;
+        Ok(keys.split_whitespace().map(str::to_owned).collect())
+    }
+
+    /// Returns the names of all nodes.
+    ///
+    /// # Errors
+    /// kubectl fails, for example because the user may not list nodes.
+    pub(crate) async fn nodes(&self) -> Result<Vec<String>, KubectlError> {
+        let names = self.output(&["get", "nodes", "-o", NAMES]).await?;
+        Ok(names.split_whitespace().map(str::to_owned).collect())
     }
 
     /// Returns the running executor pods.

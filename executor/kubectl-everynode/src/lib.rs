@@ -3,10 +3,11 @@
 //! The plugin itself has no access to the cluster. kubectl, which knows the user's configuration and login, forwards a
 //! port to an executor's pod, and the plugin sends its requests through that port.
 //!
-//! - `args`: the flags; `names`: the meaning of `ds/agent` and `node/worker-1`.
+//! - `args`: the flags; `names`: the meaning of `ds/agent` and `node/worker-1`; `selection`: the DaemonSets and nodes
+//!   that arguments and flags select.
 //! - `kubectl`: kubectl as a child process; `forward`: its port-forward.
 //! - `connection`: the connection to an executor, and to the leader; `security`: TLS and tokens.
-//! - `commands`: the commands with one request; `watch`: the command that prints events.
+//! - `commands`, `explain`: the commands that print a response; `watch`: the command that prints events.
 //! - `complete`: completion of the command line.
 //! - `error`: the errors, and their exit codes.
 
@@ -20,10 +21,12 @@ mod commands;
 mod complete;
 mod connection;
 mod error;
+mod explain;
 mod forward;
 mod kubectl;
 mod names;
 mod security;
+mod selection;
 mod watch;
 
 use clap::CommandFactory;

@@ -11,10 +11,12 @@ use tonic::{Code, Request, Status};
 
 use super::{
     args::WatchArgs,
-    commands::{CommandRunner, Filter},
+    commands::CommandRunner,
     connection::Connection,
     error::Error,
+    names::Name,
     print_message,
+    selection::{Filter, Selection},
 };
 
 /// Bounds of the backoff between attempts to reconnect.
@@ -37,20 +39,25 @@ enum WatchEnd {
 /// The first watch can't be opened, or the user has no right to watch or loses it. Once a watch has begun, a lost
 /// connection is not an error: the program reconnects.
 pub(crate) async fn watch(runner: &CommandRunner, args: &WatchArgs) -> Result<Exit, Error> {
-    let filter = runner.filter(args.daemon_set.as_deref()).await?;
+    let argument = args.daemon_set.as_deref().map(Name::daemon_set).transpose()?;
+    let selection = Selection::of_command(runner.connector(), argument, &args.filter).await?;
     let format = args.output.output;
     let mut backoff = Backoff::between(MIN_BACKOFF, MAX_BACKOFF);
     let mut has_begun = false;
     let mut is_continuation = false;
     let mut last_reported = None;
+    if format == OutputFormat::Csv && !everynode_render::print(&live::events::csv_header())? {
+        return Ok(Exit::Success);
+    }
     loop {
         let end = match runner.connector().connect_leader().await {
             Ok(mut connection) => {
                 let mut printer = Printer {
                     format,
+                    selection: &selection,
                     is_continuation,
                 };
-                print_events(&mut connection, &filter, &mut printer, &mut has_begun, || {
+                print_events(&mut connection, &mut printer, &mut has_begun, || {
                     backoff.reset();
                     last_reported = None;
                 })
@@ -77,12 +84,11 @@ pub(crate) async fn watch(runner: &CommandRunner, args: &WatchArgs) -> Result<Ex
 /// Prints events until the watch ends. Calls `on_event` for each event.
 async fn print_events(
     connection: &mut Connection,
-    filter: &Filter,
-    printer: &mut Printer,
+    printer: &mut Printer<'_>,
     has_begun: &mut bool,
     mut on_event: impl FnMut(),
 ) -> Result<WatchEnd, Error> {
-    let Filter { namespace, name } = filter.clone();
+    let Filter { namespace, name } = printer.selection.request();
     let request = Request::new(WatchPlansRequest { namespace, name });
     let mut events = match connection.client.watch_plans(request).await {
         Ok(response) => response.into_inner(),
@@ -117,22 +123,36 @@ fn watch_end(status: Status) -> Result<WatchEnd, Error> {
 }
 
 /// Prints events in one format.
-struct Printer {
+struct Printer<'s> {
     format: OutputFormat,
+    /// The DaemonSets whose events are printed.
+    selection: &'s Selection,
     /// Whether this watch continues one that reached its maximum duration.
     is_continuation: bool,
 }
 
-impl Printer {
-    /// Prints an event and returns whether anybody reads the output. In the formats for people, it skips the first
-    /// event of a watch that continues another. Programs get that event, because they may have to catch up.
+impl Printer<'_> {
+    /// Prints an event and returns whether anybody reads the output. It skips the events of DaemonSets that aren't
+    /// selected. In the formats for people, it skips the first event of a watch that continues another. Programs get
+    /// that event, because they may have to catch up.
     fn print(&mut self, event: &WatchPlansResponse) -> Result<bool, Error> {
         let is_begin = matches!(event.event, Some(Event::Began(_)));
-        let is_for_people = matches!(self.format, OutputFormat::Table | OutputFormat::Wide);
-        if is_begin && is_for_people && std::mem::take(&mut self.is_continuation) {
+        if is_begin && self.format.is_for_people() && std::mem::take(&mut self.is_continuation) {
+            return Ok(true);
+        }
+        if daemon_set(event).is_some_and(|key| !self.selection.contains(key)) {
             return Ok(true);
         }
         Ok(everynode_render::print(&format_event(event, self.format)?)?)
+    }
+}
+
+/// Returns the DaemonSet that an event is about, as namespace/name. `None` for other events.
+fn daemon_set(event: &WatchPlansResponse) -> Option<&str> {
+    match event.event.as_ref()? {
+        Event::Plan(plan) => Some(&plan.daemon_set),
+        Event::ActionEnded(ended) => Some(&ended.daemon_set),
+        Event::Began(_) | Event::PlannerChanged(_) | Event::EventsLost(_) => None,
     }
 }
 
@@ -142,7 +162,8 @@ fn format_event(event: &WatchPlansResponse, format: OutputFormat) -> Result<Stri
             live::events::event_line(event, TableStyle::for_stdout(format))
         }
         OutputFormat::Json => message::json_line(event)?,
-        OutputFormat::Yaml => format!("---\n{}", message::yaml(event)?),
+        OutputFormat::Yaml => message::yaml_document(event)?,
+        OutputFormat::Csv => live::events::csv_line(event),
     })
 }
 

@@ -1,79 +1,234 @@
 //! Tables for the planner's answer to `Explain`: the nodes on which each `DaemonSet` runs, and why it doesn't run on
 //! the others.
+//!
+//! - `pair`: a pair of `DaemonSet` and node, and its rows. The executor's answers are pairs too.
+//! - `fold`: groups many pairs by condition, and nodes and `DaemonSet`s that are alike; `folded` prints the groups.
 
-use everynode_proto::planner::v1::{ExplainResponse, NodeVerdict, Verdict, VerdictSummary};
+mod fold;
+mod folded;
+pub(crate) mod pair;
 
+use std::{collections::HashMap, str::FromStr};
+
+use everynode_proto::planner::v1::{ExplainResponse, NodeVerdict, ReasonCount, Verdict, VerdictSummary};
+
+use self::pair::{Layout, Pair};
 use super::{
     TableStyle,
+    csv::Csv,
     table::{Cell, Table},
     values,
 };
 
-/// A table with at most this number of pairs shows all of them. If there are more pairs, the table shows only pairs
-/// that don't run, at most this number.
-pub(super) const MAX_SHOWN_PAIRS: usize = 20;
+/// A table with at most this number of pairs lists all of them. If there are more pairs, the table lists those that
+/// don't run, if they take at most this number of rows.
+const MAX_SHOWN_PAIRS: usize = 20;
 
-/// Renders the verdicts, a row for each reason. The summary comes last, because people read the end of the output
-/// first.
-///
-/// If there are many pairs, the table shows only some of those that don't run, unless `all` is set.
-pub fn table(answer: &ExplainResponse, all: bool, style: TableStyle) -> String {
-    let verdicts = &answer.verdicts;
-    let mut text = if all || verdicts.len() <= MAX_SHOWN_PAIRS {
-        verdict_table(verdicts.iter(), style)
-    } else {
-        let not_running = verdicts.iter().filter(|verdict| !runs(verdict));
-        verdict_table(not_running.take(MAX_SHOWN_PAIRS), style)
-    };
-    let not_running = verdicts.iter().filter(|verdict| !runs(verdict)).count();
-    if !all && verdicts.len() > MAX_SHOWN_PAIRS && not_running > MAX_SHOWN_PAIRS {
-        let more = values::count((not_running - MAX_SHOWN_PAIRS) as u64, "more pair");
-        let note = format!("({more} not running; --all shows every pair)\n");
-        text.push_str(&note);
-    }
-    if verdicts.len() > 1 {
-        let summary = summary(&answer.summaries, style);
-        if !text.is_empty() && !summary.is_empty() {
-            text.push('\n');
-        }
-        text.push_str(&summary);
-    }
-    text
+/// Which pairs of an answer are printed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExplainView {
+    /// How much of the answer is printed.
+    pub extent: Extent,
+    /// The verdicts of the pairs to show. Empty means all verdicts.
+    pub verdicts: Vec<Verdict>,
 }
 
-/// Whether every pair runs and no object has a problem.
+/// How much of an answer is printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Extent {
+    /// In a table, what fits on one or two screens: every pair of a small answer, and the groups of a large one. The
+    /// formats for programs contain every pair.
+    #[default]
+    Fitting,
+    /// Every pair.
+    All,
+    /// Only the summary.
+    Summary,
+}
+
+impl Extent {
+    /// Returns the extent that the flags `--all` and `--summary` select.
+    pub fn from_flags(all: bool, summary: bool) -> Self {
+        match (all, summary) {
+            (true, _) => Self::All,
+            (false, true) => Self::Summary,
+            (false, false) => Self::Fitting,
+        }
+    }
+}
+
+/// A verdict by which `--verdict` selects pairs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VerdictName(pub Verdict);
+
+impl VerdictName {
+    /// The names that the flag accepts, in the order of the help.
+    pub const NAMES: [&'static str; 3] = ["run", "keep", "exclude"];
+}
+
+impl FromStr for VerdictName {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name.to_ascii_lowercase().as_str() {
+            "run" => Ok(Self(Verdict::Run)),
+            "keep" => Ok(Self(Verdict::Keep)),
+            "exclude" => Ok(Self(Verdict::Exclude)),
+            _ => Err(format!("must be one of {}", Self::NAMES.join(", "))),
+        }
+    }
+}
+
+impl ExplainView {
+    /// Whether the view shows pairs with this verdict.
+    pub fn shows(&self, verdict: Verdict) -> bool {
+        self.verdicts.is_empty() || self.verdicts.contains(&verdict)
+    }
+
+    /// Whether the formats for programs contain pairs with this verdict. With only the summary, they contain none.
+    pub fn prints(&self, verdict: Verdict) -> bool {
+        self.extent != Extent::Summary && self.shows(verdict)
+    }
+
+    /// Renders pairs and their summary. The summary comes last, because people read the end of the output first.
+    pub(crate) fn render(
+        &self,
+        pairs: &[Pair<'_>],
+        summaries: &[VerdictSummary],
+        layout: &Layout<'_>,
+        style: TableStyle,
+    ) -> String {
+        let is_small = pairs.len() <= MAX_SHOWN_PAIRS;
+        let shown = || pairs.iter().filter(|pair| self.shows(pair.verdict()));
+        let every_pair = || {
+            let table = layout.table(shown(), style);
+            vec![table, summary_of_several(pairs, summaries, style)]
+        };
+        let sections = match self.extent {
+            Extent::All => every_pair(),
+            Extent::Fitting if is_small => every_pair(),
+            Extent::Summary if is_small => vec![summary(summaries, style)],
+            Extent::Fitting | Extent::Summary => folded::sections(pairs, self, layout, style),
+        };
+        let sections: Vec<_> = sections.into_iter().filter(|text| !text.is_empty()).collect();
+        sections.join("\n")
+    }
+}
+
+/// Renders the verdicts, a row for each reason, with a summary below them. If there are many pairs, it groups them as
+/// the view says.
+pub fn table(answer: &ExplainResponse, view: &ExplainView, style: TableStyle) -> String {
+    let pairs: Vec<_> = answer.verdicts.iter().map(Pair::of_verdict).collect();
+    view.render(&pairs, &answer.summaries, &Layout::VERDICTS, style)
+}
+
+/// Renders a line for each pair that the view selects, or only the summary.
+pub fn csv(answer: &ExplainResponse, view: &ExplainView) -> String {
+    if view.extent == Extent::Summary {
+        return summary_csv(&answer.summaries);
+    }
+    let mut csv = Csv::new(["DAEMONSET", "NODE", "VERDICT", "REASON"]);
+    for verdict in &answer.verdicts {
+        if view.prints(verdict.verdict()) {
+            let reasons: Vec<_> = verdict
+                .reasons
+                .iter()
+                .map(|reason| reason.message.as_str())
+                .collect();
+            csv.add_row([
+                verdict.daemon_set.as_str(),
+                &verdict.node,
+                values::verdict_name(verdict.verdict()),
+                &reasons.join("; "),
+            ]);
+        }
+    }
+    csv.into_text()
+}
+
+/// Renders the number of nodes with each verdict, a line for each `DaemonSet`.
+pub(super) fn summary_csv(summaries: &[VerdictSummary]) -> String {
+    let mut csv = Csv::new(["DAEMONSET", "RUN", "KEEP", "EXCLUDE"]);
+    for summary in summaries {
+        csv.add_row([
+            summary.daemon_set.clone(),
+            summary.run_nodes.to_string(),
+            summary.keep_nodes.to_string(),
+            summary.exclude_nodes.to_string(),
+        ]);
+    }
+    csv.into_text()
+}
+
+/// Whether every pair runs and no object has a problem. A pair whose pod stays pending because of its `RuntimeClass`
+/// doesn't run.
 pub fn is_as_desired(answer: &ExplainResponse) -> bool {
-    answer.problems.is_empty() && answer.verdicts.iter().all(runs)
+    let mut pairs = answer.verdicts.iter().map(Pair::of_verdict);
+    answer.problems.is_empty() && pairs.all(|pair| pair.runs_without_waiting())
 }
 
-fn runs(verdict: &NodeVerdict) -> bool {
-    verdict.verdict() == Verdict::Run
-}
-
-fn verdict_table<'a>(verdicts: impl Iterator<Item = &'a NodeVerdict>, style: TableStyle) -> String {
-    let mut table = Table::new(["DAEMONSET", "NODE", "VERDICT", "REASON"]);
+/// Counts verdicts, as the planner's summaries do, for an answer that was put together from several.
+pub fn summarize<'a>(verdicts: impl IntoIterator<Item = &'a NodeVerdict>) -> Vec<VerdictSummary> {
+    let mut summaries: Vec<VerdictSummary> = Vec::new();
+    let mut indices: HashMap<&str, usize> = HashMap::new();
     for verdict in verdicts {
-        for reason in &verdict.reasons {
-            let [daemon_set, node, verdict_cell] = leading_cells(verdict);
-            table.add_row([daemon_set, node, verdict_cell, reason.message.as_str().into()]);
-        }
-        if verdict.reasons.is_empty() {
-            table.add_row(leading_cells(verdict));
+        let index = *indices.entry(&verdict.daemon_set).or_insert_with(|| {
+            summaries.push(VerdictSummary {
+                daemon_set: verdict.daemon_set.clone(),
+                ..VerdictSummary::default()
+            });
+            summaries.len() - 1
+        });
+        if let Some(summary) = summaries.get_mut(index) {
+            add_to_summary(summary, verdict);
         }
     }
-    if table.is_empty() {
-        return String::new();
+    for summary in &mut summaries {
+        // The sort is stable, as that of the planner.
+        summary
+            .reasons
+            .sort_by_key(|reason| std::cmp::Reverse(reason.nodes));
     }
-    table.render(style)
+    summaries
 }
 
-/// Returns the cells before a verdict's reason.
-pub(super) fn leading_cells(verdict: &NodeVerdict) -> [Cell; 3] {
-    [
-        verdict.daemon_set.as_str().into(),
-        verdict.node.as_str().into(),
-        values::verdict(verdict.verdict()),
-    ]
+fn add_to_summary(summary: &mut VerdictSummary, verdict: &NodeVerdict) {
+    match verdict.verdict() {
+        Verdict::Run => summary.run_nodes += 1,
+        Verdict::Keep => summary.keep_nodes += 1,
+        Verdict::Exclude => summary.exclude_nodes += 1,
+        Verdict::Unspecified => {}
+    }
+    let mut counted = Vec::new();
+    for reason in &verdict.reasons {
+        let (code, condition) = (reason.code, reason.condition.as_str());
+        // The reason for RUN has no condition. Two taints of a node may give the same condition, which then counts once.
+        if condition.is_empty() || counted.contains(&(code, condition)) {
+            continue;
+        }
+        counted.push((code, condition));
+        let found = summary.reasons.iter_mut().find(|count| {
+            (count.code, count.condition.as_str(), count.verdict) == (code, condition, verdict.verdict)
+        });
+        match found {
+            Some(count) => count.nodes += 1,
+            None => summary.reasons.push(ReasonCount {
+                code,
+                condition: condition.to_owned(),
+                verdict: verdict.verdict,
+                nodes: 1,
+            }),
+        }
+    }
+}
+
+/// Renders the summary of an answer, unless each `DaemonSet` has only one pair, which says the same.
+fn summary_of_several(pairs: &[Pair<'_>], summaries: &[VerdictSummary], style: TableStyle) -> String {
+    if pairs.len() > summaries.len() {
+        summary(summaries, style)
+    } else {
+        String::new()
+    }
 }
 
 /// Renders the number of nodes with each verdict, and the number of nodes that don't meet each condition.

@@ -19,11 +19,18 @@ pub enum OutputFormat {
     Json,
     /// Protobuf's JSON mapping, as YAML.
     Yaml,
+    /// Comma-separated values with one header line, one row for each pair or object.
+    Csv,
 }
 
 impl OutputFormat {
     /// The names that `-o` accepts, in the order of the help.
-    pub const NAMES: [&'static str; 4] = ["table", "wide", "json", "yaml"];
+    pub const NAMES: [&'static str; 5] = ["table", "wide", "json", "yaml", "csv"];
+
+    /// Whether this format is a table for people.
+    pub fn is_for_people(self) -> bool {
+        matches!(self, Self::Table | Self::Wide)
+    }
 }
 
 impl FromStr for OutputFormat {
@@ -35,6 +42,7 @@ impl FromStr for OutputFormat {
             "wide" => Ok(Self::Wide),
             "json" => Ok(Self::Json),
             "yaml" => Ok(Self::Yaml),
+            "csv" => Ok(Self::Csv),
             _ => Err(format!("must be one of {}", Self::NAMES.join(", "))),
         }
     }
@@ -107,6 +115,6 @@ mod tests {
             assert!(name.parse::<OutputFormat>().is_ok(), "{name}");
         }
         let error = "xml".parse::<OutputFormat>().unwrap_err();
-        assert_eq!(error, "must be one of table, wide, json, yaml");
+        assert_eq!(error, "must be one of table, wide, json, yaml, csv");
     }
 }

@@ -1,14 +1,15 @@
-//! Prints the answers of both services: as tables for people, and as JSON or YAML for programs.
+//! Prints the answers of both services: as tables for people, and as JSON, YAML or CSV for programs.
 //!
 //! The planner's commands and the kubectl plugin both use this crate, so an answer looks the same in both.
 //!
 //! - [`mod@format`]: the output formats of `-o`, and the style of tables.
 //! - [`message`]: prints any message in protobuf's JSON mapping.
-//! - `table`: aligned columns, as kubectl prints them.
+//! - `table`: aligned columns, as kubectl prints them; `csv`: comma-separated values; `units`: quantities for people.
 //! - [`explain`], [`plan`], [`simulate`], [`live`]: the tables of each answer. [`values`]: formats the values that they
 //!   have in common.
 //! - [`ErrorChain`]: displays an error with its causes; [`text`]: makes untrusted text safe to print.
 
+mod csv;
 mod error_chain;
 pub mod explain;
 pub mod format;
@@ -18,6 +19,7 @@ pub mod plan;
 pub mod simulate;
 mod table;
 pub mod text;
+mod units;
 pub mod values;
 
 use std::io::{self, Write};
@@ -28,7 +30,7 @@ pub use error_chain::ErrorChain;
 pub use format::{OutputFormat, TableStyle};
 pub use message::PrintError;
 
-/// Renders an answer in the requested format. `table` renders it as tables.
+/// Renders an answer in the requested format. `table` renders it as tables, and `csv` as comma-separated values.
 ///
 /// # Errors
 /// The message can't be converted, which is a bug of the program.
@@ -36,11 +38,30 @@ pub fn render(
     answer: &impl Name,
     format: OutputFormat,
     table: impl FnOnce(TableStyle) -> String,
+    csv: impl FnOnce() -> String,
+) -> Result<String, PrintError> {
+    render_all(std::slice::from_ref(answer), format, table, csv)
+}
+
+/// Renders several answers in the requested format. In JSON and YAML, each answer is a document of its own; the tables
+/// and the comma-separated values cover all answers.
+///
+/// # Errors
+/// A message can't be converted, which is a bug of the program.
+pub fn render_all<A: Name>(
+    answers: &[A],
+    format: OutputFormat,
+    table: impl FnOnce(TableStyle) -> String,
+    csv: impl FnOnce() -> String,
 ) -> Result<String, PrintError> {
     match format {
         OutputFormat::Table | OutputFormat::Wide => Ok(table(TableStyle::for_stdout(format))),
-        OutputFormat::Json => message::json(answer),
-        OutputFormat::Yaml => message::yaml(answer),
+        OutputFormat::Csv => Ok(csv()),
+        OutputFormat::Json => answers.iter().map(message::json).collect(),
+        OutputFormat::Yaml => match answers {
+            [answer] => message::yaml(answer),
+            answers => answers.iter().map(message::yaml_document).collect(),
+        },
     }
 }
 

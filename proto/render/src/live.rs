@@ -4,18 +4,19 @@ pub mod events;
 
 use std::iter;
 
-use everynode_proto::{
-    executor::v1::{
-        DaemonSet, ExplainResponse, GetInfoResponse, GetNodeOverheadResponse, ListDaemonSetsResponse,
-        Placement, PlannerInfo, Pod, Rollout, RolloutState,
-    },
-    planner::v1::{NodeVerdict, Verdict},
+use everynode_proto::executor::v1::{
+    DaemonSet, ExplainResponse, GetInfoResponse, GetNodeOverheadResponse, ListDaemonSetsResponse, Placement,
+    PlannerInfo, Pod, Rollout, RolloutState,
 };
 
 use super::{
-    TableStyle, explain,
-    explain::MAX_SHOWN_PAIRS,
-    simulate,
+    TableStyle,
+    csv::Csv,
+    explain::{
+        self, ExplainView, Extent,
+        pair::{Layout, Pair, leading_cells},
+    },
+    simulate::{self, SortBy},
     table::{Cell, Severity, Table},
     values,
 };
@@ -37,6 +38,24 @@ pub fn info(answer: &GetInfoResponse, style: TableStyle) -> String {
     let planner = planner(answer.planner.as_ref()).into();
     table.add_row([identity.into(), version.into(), leader, cluster, planner]);
     table.render(style)
+}
+
+/// Renders the executor, its leader and its planner in one line.
+pub fn info_csv(answer: &GetInfoResponse) -> String {
+    let mut csv = Csv::new(["EXECUTOR", "VERSION", "LEADER", "CLUSTER", "PLANNER"]);
+    let cluster = if answer.cluster_is_listed {
+        "synced"
+    } else {
+        "syncing"
+    };
+    csv.add_row([
+        answer.identity.as_str(),
+        &answer.version,
+        &answer.leader,
+        cluster,
+        &planner(answer.planner.as_ref()),
+    ]);
+    csv.into_text()
 }
 
 /// Describes a planner by its versions.
@@ -79,6 +98,29 @@ pub fn daemon_sets(answer: &ListDaemonSetsResponse, style: TableStyle) -> String
     text
 }
 
+/// Renders a line for each `DaemonSet`, with all its waits.
+pub fn daemon_sets_csv(answer: &ListDaemonSetsResponse) -> String {
+    let headings = iter::once("DAEMONSET").chain(values::STATUS_HEADINGS);
+    let mut csv = Csv::new(headings.chain(["REVISION", "ROLLOUT", "WAITS FOR"]));
+    for daemon_set in &answer.daemon_sets {
+        let rollout = daemon_set.rollout.as_ref();
+        let revision = rollout.map_or_else(String::new, |rollout| rollout.update_revision.clone());
+        let state = rollout.map(Rollout::state).unwrap_or_default();
+        let waits: Vec<_> = daemon_set
+            .waits
+            .iter()
+            .map(|wait| wait.message.as_str())
+            .collect();
+        let counters = daemon_set.status.as_ref().map(values::counters);
+        let counters = counters.map_or_else(Default::default, |counters| {
+            counters.map(|counter| counter.to_string())
+        });
+        let cells = iter::once(name(daemon_set)).chain(counters);
+        csv.add_row(cells.chain([revision, state_name(state).to_owned(), waits.join("; ")]));
+    }
+    csv.into_text()
+}
+
 /// Whether every `DaemonSet` is rolled out, waits for nothing and has no problem.
 pub fn are_daemon_sets_as_desired(answer: &ListDaemonSetsResponse) -> bool {
     answer.daemon_sets.iter().all(|daemon_set| {
@@ -92,13 +134,27 @@ fn name(daemon_set: &DaemonSet) -> String {
 }
 
 fn rollout(daemon_set: &DaemonSet) -> Cell {
-    let state = daemon_set.rollout.as_ref().map(Rollout::state);
-    match state.unwrap_or_default() {
-        RolloutState::Unspecified => "-".into(),
-        RolloutState::Complete => Cell::with_severity("complete", Severity::Ok),
-        RolloutState::Progressing => Cell::with_severity("progressing", Severity::Warning),
-        RolloutState::WaitingForDeletion => Cell::with_severity("waiting for deletion", Severity::Warning),
-        RolloutState::Blocked => Cell::with_severity("blocked", Severity::Error),
+    let state = daemon_set
+        .rollout
+        .as_ref()
+        .map(Rollout::state)
+        .unwrap_or_default();
+    let severity = match state {
+        RolloutState::Unspecified => return "-".into(),
+        RolloutState::Complete => Severity::Ok,
+        RolloutState::Progressing | RolloutState::WaitingForDeletion => Severity::Warning,
+        RolloutState::Blocked => Severity::Error,
+    };
+    Cell::with_severity(state_name(state), severity)
+}
+
+fn state_name(state: RolloutState) -> &'static str {
+    match state {
+        RolloutState::Unspecified => "",
+        RolloutState::Complete => "complete",
+        RolloutState::Progressing => "progressing",
+        RolloutState::WaitingForDeletion => "waiting for deletion",
+        RolloutState::Blocked => "blocked",
     }
 }
 
@@ -128,38 +184,42 @@ fn details(daemon_set: &DaemonSet) -> String {
     }
 }
 
-/// Renders the verdicts with the existing pods, and the summary below them. If there are many pairs, the table shows
-/// only pairs that don't run or still wait for something, up to a limit. If `all` is set, it shows every pair.
-pub fn explain(answer: &ExplainResponse, all: bool, style: TableStyle) -> String {
-    let placements = &answer.placements;
-    let shows_all = all || placements.len() <= MAX_SHOWN_PAIRS;
-    let is_shown = |placement: &&Placement| shows_all || !runs_without_waiting(placement);
-    let limit = if shows_all { usize::MAX } else { MAX_SHOWN_PAIRS };
-    let mut table = Table::new(["DAEMONSET", "NODE", "VERDICT", "POD", "REASON"]);
-    for placement in placements.iter().filter(is_shown).take(limit) {
-        for row in rows(placement, style) {
-            table.add_row(row);
-        }
-    }
-    let mut text = if table.is_empty() {
-        String::new()
-    } else {
-        table.render(style)
+/// Renders the verdicts with the existing pods, and the summary below them. If there are many pairs, it groups them as
+/// the view says.
+pub fn explain(answer: &ExplainResponse, view: &ExplainView, style: TableStyle) -> String {
+    let pairs: Vec<_> = answer.placements.iter().filter_map(Pair::of_placement).collect();
+    let layout = Layout {
+        headings: &["DAEMONSET", "NODE", "VERDICT", "POD", "REASON"],
+        leading_cells: &|pair: &Pair<'_>| {
+            let mut cells = leading_cells(pair);
+            cells.push(pods_text(pair.pods, style).into());
+            cells
+        },
     };
-    let hidden = placements.iter().filter(is_shown).count().saturating_sub(limit);
-    if hidden > 0 {
-        let more = values::count(hidden as u64, "more pair");
-        let note = format!("({more} not running or still waiting; --all shows every pair)\n");
-        text.push_str(&note);
+    view.render(&pairs, &answer.summaries, &layout, style)
+}
+
+/// Renders a line for each pair that the view selects, or only the summary.
+pub fn explain_csv(answer: &ExplainResponse, view: &ExplainView) -> String {
+    if view.extent == Extent::Summary {
+        return explain::summary_csv(&answer.summaries);
     }
-    if placements.len() > 1 {
-        let summary = explain::summary(&answer.summaries, style);
-        if !text.is_empty() && !summary.is_empty() {
-            text.push('\n');
-        }
-        text.push_str(&summary);
+    let mut csv = Csv::new(["DAEMONSET", "NODE", "VERDICT", "POD", "REASON"]);
+    let pairs = answer.placements.iter().filter_map(Pair::of_placement);
+    for pair in pairs.filter(|pair| view.prints(pair.verdict())) {
+        let pods = match pair.pods {
+            [] => String::new(),
+            pods => pods_text(pods, TableStyle::default()),
+        };
+        csv.add_row([
+            pair.found.daemon_set.as_str(),
+            &pair.found.node,
+            values::verdict_name(pair.verdict()),
+            &pods,
+            &pair.texts(|_| true).join("; "),
+        ]);
     }
-    text
+    csv.into_text()
 }
 
 /// Whether every pair runs and waits for nothing, and no object has a problem.
@@ -168,44 +228,20 @@ pub fn is_explain_as_desired(answer: &ExplainResponse) -> bool {
 }
 
 fn runs_without_waiting(placement: &Placement) -> bool {
-    let verdict = placement.verdict.as_ref().map(NodeVerdict::verdict);
-    verdict == Some(Verdict::Run) && placement.waits.is_empty()
+    Pair::of_placement(placement).is_some_and(|pair| pair.runs_without_waiting())
 }
 
-/// Returns a row for each reason and for each wait.
-fn rows(placement: &Placement, style: TableStyle) -> Vec<[Cell; 5]> {
-    let Some(verdict) = &placement.verdict else {
-        return Vec::new();
-    };
-    let pods: Vec<_> = placement.pods.iter().map(|pod| pod_text(pod, style)).collect();
-    let pods = if pods.is_empty() {
-        "-".to_owned()
-    } else {
-        pods.join(", ")
-    };
-    let reasons = verdict.reasons.iter().map(|reason| reason.message.clone());
-    let waits = placement
-        .waits
-        .iter()
-        .map(|wait| format!("waits: {}", wait.message));
-    let mut reasons: Vec<_> = reasons.chain(waits).collect();
-    if reasons.is_empty() {
-        reasons.push(String::new());
+/// Describes the pods of a pair. Without pods, the text is a dash.
+fn pods_text(pods: &[Pod], style: TableStyle) -> String {
+    if pods.is_empty() {
+        return "-".to_owned();
     }
-    let row = |reason: String| {
-        let [daemon_set, node, verdict_cell] = explain::leading_cells(verdict);
-        [
-            daemon_set,
-            node,
-            verdict_cell,
-            pods.as_str().into(),
-            reason.into(),
-        ]
-    };
-    reasons.into_iter().map(row).collect()
+    let pods: Vec<_> = pods.iter().map(|pod| pod_text(pod, style)).collect();
+    pods.join(", ")
 }
 
-/// Describes a pod with its state, such as `agent-7bd5c (Running, ready)`.
+/// Describes a pod with its state, such as `agent-7bd5c (Running, ready)` or
+/// `agent-7bd5c (Pending, not bound: SchedulingGated)`.
 fn pod_text(pod: &Pod, style: TableStyle) -> String {
     let state = match pod {
         Pod {
@@ -215,21 +251,58 @@ fn pod_text(pod: &Pod, style: TableStyle) -> String {
         Pod { is_ready: true, .. } => "ready",
         Pod { is_ready: false, .. } => "not ready",
     };
+    let reason = if pod.reason.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", pod.reason)
+    };
     let revision = if style.is_wide && !pod.revision.is_empty() {
         format!(", revision {}", pod.revision)
     } else {
         String::new()
     };
-    format!("{} ({}, {state}{revision})", pod.name, pod.phase)
+    format!("{} ({}, {state}{reason}{revision})", pod.name, pod.phase)
 }
 
-/// Renders the resources that `DaemonSet`s take on a node.
-pub fn overhead(answer: &GetNodeOverheadResponse, style: TableStyle) -> String {
-    let Some(node) = &answer.node else {
-        return String::new();
-    };
-    let table = simulate::node_table(node, &answer.daemon_sets, &answer.allocatable, style);
-    values::line(&format!("Node {}", node.node_template)) + &table
+/// Renders the resources that `DaemonSet`s take on nodes. A single node has a row for each `DaemonSet`, and several
+/// nodes share a table with a row for each kind of node.
+pub fn overheads(answers: &[GetNodeOverheadResponse], sort: SortBy, style: TableStyle) -> String {
+    let found = overhead_nodes(answers, sort);
+    let nodes: Vec<_> = found.iter().map(|(node, _)| *node).collect();
+    let tables = found.iter().map(|(node, answer)| {
+        let is_complete = simulate::is_complete(&answer.problems);
+        let table = simulate::node_table(node, &answer.daemon_sets, is_complete, style);
+        values::line(&format!("Node {}", node.simulation.node_template)) + &table
+    });
+    simulate::nodes_table(&nodes, tables, "NODE", style)
+}
+
+/// Renders a line for each node.
+pub fn overheads_csv(answers: &[GetNodeOverheadResponse], sort: SortBy) -> String {
+    let nodes: Vec<_> = overhead_nodes(answers, sort)
+        .into_iter()
+        .map(|(node, _)| node)
+        .collect();
+    simulate::nodes_csv(&nodes, "NODE")
+}
+
+/// Returns the nodes in the order of the table, each with its answer.
+fn overhead_nodes(
+    answers: &[GetNodeOverheadResponse],
+    sort: SortBy,
+) -> Vec<(simulate::Node<'_>, &GetNodeOverheadResponse)> {
+    let mut nodes: Vec<_> = answers
+        .iter()
+        .filter_map(|answer| {
+            let node = simulate::Node {
+                simulation: answer.node.as_ref()?,
+                capacity: &answer.allocatable,
+            };
+            Some((node, answer))
+        })
+        .collect();
+    nodes.sort_by(|(a, _), (b, _)| sort.compare(a, b));
+    nodes
 }
 
 /// Whether everything fits on the node and no object has a problem.

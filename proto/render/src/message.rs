@@ -76,6 +76,14 @@ pub fn yaml(message: &impl Name) -> Result<String, PrintError> {
     Ok(printable_json_as_yaml(&json).into_owned() + "\n")
 }
 
+/// Returns the message as one YAML document of a stream, which begins with a separator.
+///
+/// # Errors
+/// The message can't be converted, which is a bug of the program.
+pub fn yaml_document(message: &impl Name) -> Result<String, PrintError> {
+    Ok(format!("---\n{}", yaml(message)?))
+}
+
 fn to_dynamic<M: Name>(message: &M) -> Result<DynamicMessage, PrintError> {
     let pool = DESCRIPTORS.as_ref().map_err(PrintError::Descriptors)?;
     let name = M::full_name();

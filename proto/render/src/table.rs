@@ -11,10 +11,10 @@ use crate::text::printable;
 
 const COLUMN_GAP: usize = 3;
 /// The minimum width of a last column that wraps. In a narrower one, the terminal's own wrapping is easier to read.
-const MIN_WRAP_WIDTH: usize = 24;
+pub(crate) const MIN_WRAP_WIDTH: usize = 24;
 
 /// The severity of a state. It selects the color of the text.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(crate) enum Severity {
     /// Not a state, or neither good nor bad.
     #[default]
@@ -94,22 +94,41 @@ impl Table {
 
     /// Returns the table's lines, each with a newline at its end.
     pub(crate) fn render(&self, style: TableStyle) -> String {
-        let rows: Vec<&Vec<Cell>> = iter::once(&self.headings).chain(&self.rows).collect();
-        let mut widths = vec![0; self.headings.len()];
-        for row in &rows {
-            for (width, cell) in widths.iter_mut().zip(row.iter()) {
-                *width = (*width).max(length(&cell.text));
-            }
-        }
-        let before_last: usize = widths.iter().rev().skip(1).map(|width| width + COLUMN_GAP).sum();
-        let available = style.width.and_then(|width| width.checked_sub(before_last));
-        let available = available.filter(|available| *available >= MIN_WRAP_WIDTH);
+        let widths = self.widths();
+        let available = style.width.and_then(|width| width_of_last_column(&widths, width));
         let mut text = String::new();
-        for row in rows {
+        for row in self.all_rows() {
             write_row(&mut text, row, &widths, available, style);
         }
         text
     }
+
+    /// Returns the width that lines of `width` characters leave for the last column. `None` when it would be so narrow
+    /// that it doesn't wrap.
+    pub(crate) fn last_column_width(&self, width: usize) -> Option<usize> {
+        width_of_last_column(&self.widths(), width)
+    }
+
+    fn all_rows(&self) -> impl Iterator<Item = &Vec<Cell>> {
+        iter::once(&self.headings).chain(&self.rows)
+    }
+
+    /// Returns the width of each column: that of its widest cell.
+    fn widths(&self) -> Vec<usize> {
+        let mut widths = vec![0; self.headings.len()];
+        for row in self.all_rows() {
+            for (width, cell) in widths.iter_mut().zip(row.iter()) {
+                *width = (*width).max(length(&cell.text));
+            }
+        }
+        widths
+    }
+}
+
+fn width_of_last_column(widths: &[usize], width: usize) -> Option<usize> {
+    let before_last: usize = widths.iter().rev().skip(1).map(|width| width + COLUMN_GAP).sum();
+    let available = width.checked_sub(before_last);
+    available.filter(|available| *available >= MIN_WRAP_WIDTH)
 }
 
 fn write_row(text: &mut String, row: &[Cell], widths: &[usize], available: Option<usize>, style: TableStyle) {
@@ -142,12 +161,12 @@ fn write_row(text: &mut String, row: &[Cell], widths: &[usize], available: Optio
 }
 
 /// Returns the width in characters. This is exact for ASCII, such as names, and close enough for messages.
-fn length(text: &str) -> usize {
+pub(crate) fn length(text: &str) -> usize {
     text.chars().count()
 }
 
 /// Breaks a text between words into pieces of at most `width` characters. A longer word stays in one piece.
-fn wrap(text: &str, width: usize) -> Vec<&str> {
+pub(crate) fn wrap(text: &str, width: usize) -> Vec<&str> {
     let mut pieces = Vec::new();
     let mut rest = text;
     while length(rest) > width {

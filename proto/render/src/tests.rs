@@ -1,6 +1,6 @@
 //! Prints answers in which every text field holds hostile text.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use everynode_proto::{executor::v1 as executor, planner::v1 as planner};
 use prost::Message;
@@ -72,7 +72,7 @@ impl MessageBuilder<'_> {
 }
 
 /// Checks that an answer with hostile text prints the same as one with the escapes written out.
-fn check<M: Name + Default>(table: impl Fn(&M, TableStyle) -> String) {
+fn check<M: Name + Default>(table: impl Fn(&M, TableStyle) -> String, csv: impl Fn(&M) -> String) {
     let safe = printable(HOSTILE).into_owned();
     for (items, choice) in [(1, 0), (2, 1), (2, 2), (1, 3), (1, 4)] {
         let filled = |text: &str| MessageBuilder { text, items, choice }.message::<M>();
@@ -89,12 +89,14 @@ fn check<M: Name + Default>(table: impl Fn(&M, TableStyle) -> String) {
             let wanted = table(&filled(&safe), style).to_lowercase();
             assert_eq!(table(&hostile, style).to_lowercase(), wanted);
         }
-        let text = table(&hostile, TableStyle::default());
-        assert!(
-            text.chars()
-                .all(|character| character == '\n' || is_printable(character)),
-            "{text:?}"
-        );
+        assert_eq!(csv(&hostile), csv(&filled(&safe)));
+        for text in [table(&hostile, TableStyle::default()), csv(&hostile)] {
+            assert!(
+                text.chars()
+                    .all(|character| character == '\n' || is_printable(character)),
+                "{text:?}"
+            );
+        }
         let json = message::json(&hostile).unwrap();
         let line = message::json_line(&hostile).unwrap();
         let yaml = message::yaml(&hostile).unwrap();
@@ -111,20 +113,99 @@ fn check<M: Name + Default>(table: impl Fn(&M, TableStyle) -> String) {
     }
 }
 
+fn every_pair() -> explain::ExplainView {
+    explain::ExplainView {
+        extent: explain::Extent::All,
+        ..explain::ExplainView::default()
+    }
+}
+
 #[test]
 fn answers_of_the_planner_print_only_printable_text() {
-    check(|answer: &planner::ExplainResponse, style| explain::table(answer, true, style));
-    check(|answer: &planner::PlanResponse, style| plan::table(answer, style));
-    check(|answer: &planner::SimulateNodesResponse, style| {
-        simulate::table(answer, &BTreeMap::default(), style)
-    });
+    check(
+        |answer: &planner::ExplainResponse, style| explain::table(answer, &every_pair(), style),
+        |answer| explain::csv(answer, &every_pair()),
+    );
+    check(
+        |answer: &planner::PlanResponse, style| plan::tables(std::slice::from_ref(answer), style),
+        |answer| plan::csv(std::slice::from_ref(answer)),
+    );
+    check(
+        |answer: &planner::SimulateNodesResponse, style| {
+            simulate::table(answer, &[], simulate::SortBy::Name, style)
+        },
+        |answer| simulate::csv(answer, &[], simulate::SortBy::Name),
+    );
 }
 
 #[test]
 fn answers_of_the_executor_print_only_printable_text() {
-    check(|answer: &executor::GetInfoResponse, style| live::info(answer, style));
-    check(|answer: &executor::ListDaemonSetsResponse, style| live::daemon_sets(answer, style));
-    check(|answer: &executor::ExplainResponse, style| live::explain(answer, true, style));
-    check(|answer: &executor::GetNodeOverheadResponse, style| live::overhead(answer, style));
-    check(|answer: &executor::WatchPlansResponse, style| live::events::event_line(answer, style));
+    check(
+        |answer: &executor::GetInfoResponse, style| live::info(answer, style),
+        live::info_csv,
+    );
+    check(
+        |answer: &executor::ListDaemonSetsResponse, style| live::daemon_sets(answer, style),
+        live::daemon_sets_csv,
+    );
+    check(
+        |answer: &executor::ExplainResponse, style| live::explain(answer, &every_pair(), style),
+        |answer| live::explain_csv(answer, &every_pair()),
+    );
+    check(
+        |answer: &executor::GetNodeOverheadResponse, style| {
+            live::overheads(std::slice::from_ref(answer), simulate::SortBy::Name, style)
+        },
+        |answer| live::overheads_csv(std::slice::from_ref(answer), simulate::SortBy::Name),
+    );
+    check(
+        |answer: &executor::WatchPlansResponse, style| live::events::event_line(answer, style),
+        live::events::csv_line,
+    );
+}
+
+#[test]
+fn folded_answers_print_only_printable_text() {
+    let many = |text: &str| {
+        let builder = MessageBuilder {
+            text,
+            items: 30,
+            choice: 1,
+        };
+        let mut answer: executor::ExplainResponse = builder.message();
+        for (index, placement) in answer.placements.iter_mut().enumerate() {
+            if let Some(verdict) = &mut placement.verdict {
+                verdict.node = format!("{text}{index}");
+                verdict.verdict = 2;
+            }
+        }
+        answer
+    };
+    let safe = printable(HOSTILE).into_owned();
+    let view = explain::ExplainView::default();
+    let text = live::explain(&many(HOSTILE), &view, TableStyle::default());
+    assert_eq!(text, live::explain(&many(&safe), &view, TableStyle::default()));
+    assert!(text.contains("30 nodes"), "{text}");
+}
+
+#[test]
+fn several_answers_are_a_stream_of_documents() {
+    let answers = ["a", "b"].map(|name| planner::NodeVerdict {
+        node: name.to_owned(),
+        ..planner::NodeVerdict::default()
+    });
+    let rendered = |answers: &[planner::NodeVerdict], format| {
+        render_all(answers, format, |_| "table".to_owned(), || "csv".to_owned()).unwrap()
+    };
+    assert_eq!(
+        rendered(&answers, OutputFormat::Json),
+        "{\n  \"node\": \"a\"\n}\n{\n  \"node\": \"b\"\n}\n"
+    );
+    assert_eq!(
+        rendered(&answers, OutputFormat::Yaml),
+        "---\nnode: a\n---\nnode: b\n"
+    );
+    assert_eq!(rendered(&answers[..1], OutputFormat::Yaml), "node: a\n");
+    assert_eq!(rendered(&answers, OutputFormat::Wide), "table");
+    assert_eq!(rendered(&answers, OutputFormat::Csv), "csv");
 }

@@ -1,6 +1,6 @@
 //! Formats the values that several answers have in common.
 
-use everynode_proto::planner::v1::{DaemonSetStatus, HostPort, Problem, Verdict};
+use everynode_proto::planner::v1::{DaemonSetStatus, HostPort, Problem, Toleration, Verdict};
 use jiff::Timestamp;
 
 use super::table::{Cell, Severity};
@@ -8,12 +8,44 @@ use crate::text::printable;
 
 /// Formats a verdict as a cell.
 pub(crate) fn verdict(verdict: Verdict) -> Cell {
+    let severity = match verdict {
+        Verdict::Run => Severity::Ok,
+        Verdict::Keep | Verdict::Unspecified => Severity::Warning,
+        Verdict::Exclude => Severity::Error,
+    };
+    Cell::with_severity(verdict_name(verdict), severity)
+}
+
+/// Returns a verdict's name in tables.
+pub(crate) fn verdict_name(verdict: Verdict) -> &'static str {
     match verdict {
-        Verdict::Run => Cell::with_severity("RUN", Severity::Ok),
-        Verdict::Keep => Cell::with_severity("KEEP", Severity::Warning),
-        Verdict::Exclude => Cell::with_severity("EXCLUDE", Severity::Error),
-        Verdict::Unspecified => Cell::with_severity("?", Severity::Warning),
+        Verdict::Run => "RUN",
+        Verdict::Keep => "KEEP",
+        Verdict::Exclude => "EXCLUDE",
+        Verdict::Unspecified => "?",
     }
+}
+
+/// Formats a toleration as it is written in a manifest.
+pub(crate) fn toleration(toleration: &Toleration) -> String {
+    let Toleration {
+        key,
+        operator,
+        value,
+        effect,
+    } = toleration;
+    let fields = [
+        ("key", key),
+        ("operator", operator),
+        ("value", value),
+        ("effect", effect),
+    ];
+    let fields: Vec<_> = fields
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| format!("{name}: {value}"))
+        .collect();
+    format!("{{{}}}", fields.join(", "))
 }
 
 /// Formats a problem with its object and its field.
@@ -41,6 +73,14 @@ pub(crate) fn count(number: impl Into<u64>, noun: &str) -> String {
     match number.into() {
         1 => format!("1 {noun}"),
         number => format!("{number} {noun}s"),
+    }
+}
+
+/// Names a group of objects that are alike by the first of them, such as "9 nodes like ip-10-0-1-7".
+pub(crate) fn group_name(first: &str, count: usize, noun: &str) -> String {
+    match count {
+        0 | 1 => first.to_owned(),
+        several => format!("{} like {first}", self::count(several as u64, noun)),
     }
 }
 
@@ -79,21 +119,24 @@ pub(crate) const STATUS_HEADINGS: [&str; 6] = [
     "MISSCHEDULED",
 ];
 
+/// Returns the counters of a status, in the order of the headings.
+pub(crate) fn counters(status: &DaemonSetStatus) -> [i32; 6] {
+    [
+        status.desired_number_scheduled,
+        status.current_number_scheduled,
+        status.number_ready,
+        status.updated_number_scheduled,
+        status.number_available,
+        status.number_misscheduled,
+    ]
+}
+
 /// Formats the counters of a status as cells, which hold "-" if there is no status.
 pub(crate) fn status(status: Option<&DaemonSetStatus>) -> [Cell; 6] {
-    let counter = |read: fn(&DaemonSetStatus) -> i32| -> Cell {
-        status
-            .map_or_else(|| "-".to_owned(), |status| read(status).to_string())
-            .into()
-    };
-    [
-        counter(|status| status.desired_number_scheduled),
-        counter(|status| status.current_number_scheduled),
-        counter(|status| status.number_ready),
-        counter(|status| status.updated_number_scheduled),
-        counter(|status| status.number_available),
-        counter(|status| status.number_misscheduled),
-    ]
+    match status.map(counters) {
+        Some(counters) => counters.map(|counter| counter.to_string().into()),
+        None => ["-"; 6].map(Cell::from),
+    }
 }
 
 #[cfg(test)]
@@ -113,6 +156,25 @@ mod tests {
             problem(&whole),
             "node worker-1: kind: expected a Node, found a Pod"
         );
+    }
+
+    #[test]
+    fn toleration_has_only_the_fields_that_are_set() {
+        let exists = Toleration {
+            key: "gpu".to_owned(),
+            operator: "Exists".to_owned(),
+            effect: "NoSchedule".to_owned(),
+            ..Toleration::default()
+        };
+        assert_eq!(
+            toleration(&exists),
+            "{key: gpu, operator: Exists, effect: NoSchedule}"
+        );
+        let everything = Toleration {
+            operator: "Exists".to_owned(),
+            ..Toleration::default()
+        };
+        assert_eq!(toleration(&everything), "{operator: Exists}");
     }
 
     #[test]

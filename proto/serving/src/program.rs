@@ -1,7 +1,8 @@
 //! Program parts that both programs share: flags, logs, metrics, the admin port, and exit.
 //!
 //! - [`parse`], [`print_message`], [`fail`], [`stop_signal`], [`drain`]: startup and exit.
-//! - [`exit`]: the exit codes; [`duration`]: durations on the command line.
+//! - [`exit`]: the exit codes; [`duration`]: durations on the command line; [`glob`]: names with wildcards.
+//! - [`answer`]: the flags of commands that print an answer.
 //! - [`admin`]: serves an admin port.
 //! - [`logs`]: logging, and its flags.
 //! - [`metrics`]: shared Prometheus metrics, and the text format.
@@ -9,8 +10,10 @@
 //! - [`tls`]: the flags for certificates.
 
 pub mod admin;
+pub mod answer;
 pub mod duration;
 pub mod exit;
+pub mod glob;
 pub mod logs;
 pub mod metrics;
 #[cfg(feature = "otlp")]

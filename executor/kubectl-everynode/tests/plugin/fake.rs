@@ -31,6 +31,8 @@ pub(crate) struct Answers {
     /// `None` means that the object doesn't exist.
     pub(crate) explain: Option<ExplainResponse>,
     pub(crate) overhead: GetNodeOverheadResponse,
+    /// The number of calls to `Explain` and `GetNodeOverhead` that a limit refuses first.
+    pub(crate) refused_calls: usize,
     /// One entry per watch, in order. A watch after the last entry sends nothing and stays open.
     pub(crate) watches: VecDeque<WatchMessages>,
 }
@@ -98,6 +100,13 @@ impl Service {
         self.requests.lock().unwrap().push(format!("{request:?}"));
         read(&mut self.answers.lock().unwrap())
     }
+
+    /// The refusal of this call, as long as the limit refuses calls.
+    fn refusal(&self) -> Option<Status> {
+        let mut answers = self.answers.lock().unwrap();
+        answers.refused_calls = answers.refused_calls.checked_sub(1)?;
+        Some(Status::resource_exhausted("too many access reviews"))
+    }
 }
 
 #[tonic::async_trait]
@@ -117,6 +126,9 @@ impl ExecutorService for Service {
     }
 
     async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
+        if let Some(refusal) = self.refusal() {
+            return Err(refusal);
+        }
         let answer = self.answer(request.get_ref(), |answers| answers.explain.clone());
         let missing = || Status::not_found("there is no node worker-9; did you mean worker-3?");
         answer.map(Response::new).ok_or_else(missing)
@@ -126,6 +138,9 @@ impl ExecutorService for Service {
         &self,
         request: Request<GetNodeOverheadRequest>,
     ) -> Result<Response<GetNodeOverheadResponse>, Status> {
+        if let Some(refusal) = self.refusal() {
+            return Err(refusal);
+        }
         let read = |answers: &mut Answers| answers.overhead.clone();
         Ok(Response::new(self.answer(request.get_ref(), read)))
     }

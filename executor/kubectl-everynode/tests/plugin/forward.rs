@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use everynode_proto::executor::v1::{GetInfoResponse, ListDaemonSetsResponse, WatchPlansResponse};
+use everynode_proto::executor::v1::{DaemonSet, GetInfoResponse, ListDaemonSetsResponse, WatchPlansResponse};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
@@ -14,7 +14,8 @@ use crate::{
     program::{Run, finish, folder, plugin, wait_for_content, wait_until_exited},
 };
 
-/// A kubectl that logs its arguments, lists the pods in the file `pods`, and forwards to each pod for which there is a
+/// A kubectl that logs its arguments, lists the objects in the file of their kind, or else in the file `pods`, and
+/// forwards to each pod for which there is a
 /// file `port-POD`.
 const SCRIPT: &str = r#"#!/bin/sh
 cd "${0%/*}" || exit 9
@@ -25,7 +26,7 @@ config)
     printf '%s' "$(cat namespace)" ;;
 get)
     if [ -f refuse ]; then echo 'error: you must be logged in' >&2; exit 1; fi
-    cat pods ;;
+    if [ -f "$2" ]; then cat "$2"; else cat pods; fi ;;
 port-forward)
     if [ ! -f "port-${6#pod/}" ]; then
         echo 'error: unable to forward port because pod is not running.' >&2
@@ -218,6 +219,58 @@ async fn names_are_completed_from_kubectl_output() {
     let invocations = kubectl.invocations();
     let expected = "get daemonsets -o jsonpath={.items[*].metadata.name} -n x".to_owned();
     assert!(invocations.contains(&expected), "{invocations:?}");
+}
+
+#[tokio::test]
+async fn labels_and_wildcards_are_looked_up_by_kubectl() {
+    let kubectl = Kubectl::new("look-up", &["executor-a"]);
+    let mut answers = executor("executor-a", "executor-a");
+    answers.daemon_sets.daemon_sets = ["x", "y"]
+        .map(|name| DaemonSet {
+            namespace: "a".to_owned(),
+            name: name.to_owned(),
+            ..DaemonSet::default()
+        })
+        .into();
+    let fake = FakeExecutor::start(answers).await;
+    kubectl.forward("executor-a", &fake);
+    fs::write(kubectl.file("daemonsets"), "a/y\n").unwrap();
+    fs::write(kubectl.file("nodes"), "worker-1 worker-2 control").unwrap();
+    let run = kubectl
+        .run(&["status", "-n", "a", "-l", "tier in (test)", "-o", "csv"])
+        .await;
+    let rows: Vec<_> = run.out.lines().skip(1).collect();
+    assert!(
+        matches!(rows.as_slice(), [row] if row.starts_with("a/y,")),
+        "{run:?}"
+    );
+    assert_eq!(
+        kubectl.invocations()[0],
+        "get daemonsets --selector=tier in (test) -n a -o jsonpath={range \
+         .items[*]}{.metadata.namespace}/{.metadata.name}{\"\\n\"}{end}"
+    );
+    let none = kubectl.run(&["status", "-n", "b", "-l", "tier=none"]).await;
+    assert_eq!(
+        none.err,
+        "kubectl everynode: there are no DaemonSets in namespace b that match --selector tier=none\n"
+    );
+    assert_eq!(none.code, 0);
+    let run = kubectl.run(&["overhead", "--node", "worker-*"]).await;
+    assert_eq!(run.code, 1, "{run:?}");
+    let overheads: Vec<_> = fake
+        .requests()
+        .into_iter()
+        .filter(|request| request.starts_with("GetNodeOverhead"))
+        .collect();
+    assert_eq!(overheads.len(), 2, "{overheads:?}");
+    fs::write(kubectl.file("refuse"), "").unwrap();
+    let run = kubectl.run(&["status", "-n", "a", "-l", "tier=test"]).await;
+    assert_eq!(
+        run.err,
+        "kubectl everynode: --selector: can't look up DaemonSets by their labels: kubectl get daemonsets failed: error: \
+         you must be logged in\n"
+    );
+    assert_eq!(run.code, 69);
 }
 
 #[tokio::test]

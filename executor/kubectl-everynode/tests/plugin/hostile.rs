@@ -98,6 +98,7 @@ fn answers() -> Answers {
             problems: vec![problem()],
             ..GetNodeOverheadResponse::default()
         },
+        refused_calls: 0,
         watches: [vec![Ok(WatchPlansResponse {
             event: Some(Event::ActionEnded(ActionEnded {
                 daemon_set: text(),
@@ -113,7 +114,7 @@ fn answers() -> Answers {
 #[tokio::test]
 async fn control_characters_in_responses_are_escaped() {
     let fake = FakeExecutor::start(answers()).await;
-    for format in ["table", "wide", "json", "yaml"] {
+    for format in ["table", "wide", "json", "yaml", "csv"] {
         for command in [
             &["status", "-A"][..],
             &["explain", "a/b"],

@@ -4,6 +4,7 @@
 
 mod answers;
 mod fake;
+mod filters;
 mod flags;
 mod forward;
 mod hostile;

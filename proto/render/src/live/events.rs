@@ -5,15 +5,34 @@ use everynode_proto::{
     planner::v1::{ActionOutcome, DaemonSetStatus, Plan, action},
 };
 
-use crate::{TableStyle, table::Severity, values};
+use crate::{TableStyle, csv, table::Severity, values};
 
 /// The width of the column for an event's label, which fits the longest label.
 const LABEL_WIDTH: usize = 7;
 
+/// The header line of events as comma-separated values.
+pub fn csv_header() -> String {
+    csv::row(["TIME", "EVENT", "TEXT"])
+}
+
+/// Formats an event as one line of comma-separated values.
+pub fn csv_line(response: &WatchPlansResponse) -> String {
+    let (label, _, text) = describe(response);
+    csv::row([values::time(response.time.as_ref()).as_str(), label, &text])
+}
+
 /// Formats an event as one line with its time and a newline.
 pub fn event_line(response: &WatchPlansResponse, style: TableStyle) -> String {
     let time = values::time(response.time.as_ref());
-    let (label, severity, text) = match &response.event {
+    let (label, severity, text) = describe(response);
+    // The label is padded before it is colored, because color codes have no width on the screen.
+    let label = severity.paint(&format!("{label:LABEL_WIDTH$}"), style);
+    format!("{time}   {label}   {}", values::line(&text))
+}
+
+/// Returns the event's label, its severity and its text.
+fn describe(response: &WatchPlansResponse) -> (&'static str, Severity, String) {
+    match &response.event {
         None => (
             "unknown",
             Severity::Warning,
@@ -41,10 +60,7 @@ pub fn event_line(response: &WatchPlansResponse, style: TableStyle) -> String {
             );
             ("lost", Severity::Error, text)
         }
-    };
-    // The label is padded before it is colored, because color codes have no width on the screen.
-    let label = severity.paint(&format!("{label:LABEL_WIDTH$}"), style);
-    format!("{time}   {label}   {}", values::line(&text))
+    }
 }
 
 fn action_ended(ended: &ActionEnded) -> (&'static str, Severity, String) {

@@ -1,16 +1,13 @@
 use everynode_proto::{
-    executor::v1::{
-        ActionEnded, EventsLost, PlannerChanged, Rollout, Wait, WatchBegan, WatchPlansResponse,
-        watch_plans_response::Event,
-    },
-    planner::v1::{
-        Action, ActionOutcome, CreatePod, DaemonSetDemand, DaemonSetStatus, NodeSimulation, Plan, Problem,
-        action,
-    },
+    executor::v1::{Rollout, Wait, WaitCode},
+    planner::v1::{DaemonSetDemand, DaemonSetStatus, NodeSimulation, Problem, Verdict},
 };
 
 use super::*;
 use crate::testing::{resources, summary, verdict};
+
+mod csv;
+mod watch;
 
 fn wait(message: &str, nodes: u32) -> Wait {
     Wait {
@@ -139,6 +136,30 @@ fn pod(name: &str) -> Pod {
 }
 
 #[test]
+fn pod_that_is_not_ready_is_shown_with_its_reason() {
+    let unbound = Pod {
+        phase: "Pending".to_owned(),
+        is_bound: false,
+        is_ready: false,
+        reason: "SchedulingGated".to_owned(),
+        message: "Scheduling is blocked".to_owned(),
+        ..pod("agent-x1")
+    };
+    let wide = TableStyle {
+        is_wide: true,
+        ..TableStyle::default()
+    };
+    assert_eq!(
+        pod_text(&unbound, TableStyle::default()),
+        "agent-x1 (Pending, not bound: SchedulingGated)"
+    );
+    assert_eq!(
+        pod_text(&unbound, wide),
+        "agent-x1 (Pending, not bound: SchedulingGated, revision 7bd5c)"
+    );
+}
+
+#[test]
 fn pair_is_shown_with_its_pods_its_reasons_and_its_waits() {
     let deleting = Pod {
         is_deleting: true,
@@ -161,7 +182,7 @@ fn pair_is_shown_with_its_pods_its_reasons_and_its_waits() {
         problems: Vec::new(),
     };
     assert_eq!(
-        explain(&answer, false, TableStyle::default()),
+        explain(&answer, &ExplainView::default(), TableStyle::default()),
         "\
 DAEMONSET       NODE       VERDICT   POD                                 REASON
 default/agent   worker-1   RUN       agent-x1 (Running, ready)           the node fits
@@ -178,30 +199,72 @@ default/agent   1     0      1
     assert!(!is_explain_as_desired(&answer));
 }
 
-#[test]
-fn many_pairs_are_shown_only_if_they_dont_run_or_are_waiting() {
+fn waiting(pairs: usize, waiting: usize) -> ExplainResponse {
     let placement = |number: usize| Placement {
-        verdict: Some(verdict(&format!("n-{number:02}"), Verdict::Run, &[])),
+        verdict: Some(verdict(&format!("n-{number:02}"), Verdict::Run, &["fits"])),
         pods: Vec::new(),
-        waits: if number < 22 {
-            vec![wait("soon", 0)]
+        waits: if number < waiting {
+            vec![Wait {
+                code: WaitCode::Readiness.into(),
+                ..wait(&format!("agent-{number} isn't ready"), 1)
+            }]
         } else {
             Vec::new()
         },
     };
-    let answer = ExplainResponse {
-        placements: (0..30).map(placement).collect(),
+    ExplainResponse {
+        placements: (0..pairs).map(placement).collect(),
         ..ExplainResponse::default()
-    };
-    let text = explain(&answer, false, TableStyle::default());
-    assert_eq!(text.lines().count(), 1 + MAX_SHOWN_PAIRS + 1);
-    assert!(
-        text.ends_with("(2 more pairs not running or still waiting; --all shows every pair)\n"),
-        "{text}"
-    );
+    }
+}
+
+#[test]
+fn few_of_many_pairs_that_wait_are_listed() {
+    let text = explain(&waiting(30, 2), &ExplainView::default(), TableStyle::default());
     assert_eq!(
-        explain(&answer, true, TableStyle::default()).lines().count(),
-        1 + 30
+        text,
+        "\
+DAEMONSET       NODE   VERDICT   POD   REASON
+default/agent   n-00   RUN       -     fits
+default/agent   n-00   RUN       -     waits: agent-0 isn't ready
+default/agent   n-01   RUN       -     fits
+default/agent   n-01   RUN       -     waits: agent-1 isn't ready
+
+VERDICT   CONDITION
+RUN       pods aren't ready: default/agent on 2 nodes
+
+DAEMONSET       RUN   KEEP   EXCLUDE
+default/agent   30    0      0
+"
+    );
+}
+
+#[test]
+fn many_pairs_that_wait_are_folded() {
+    let answer = waiting(60, 40);
+    let text = explain(&answer, &ExplainView::default(), TableStyle::default());
+    assert_eq!(
+        text,
+        "\
+VERDICT   CONDITION
+RUN       pods aren't ready: default/agent on 40 nodes
+
+NODES                RUN   KEEP   EXCLUDE   CONDITIONS
+40 nodes like n-00   1     0      0         pods aren't ready (1)
+20 nodes like n-40   1     0      0
+
+DAEMONSET       RUN   KEEP   EXCLUDE   CONDITIONS
+default/agent   60    0      0         pods aren't ready (40)
+"
+    );
+    let all = ExplainView {
+        extent: Extent::All,
+        ..ExplainView::default()
+    };
+    let rows = explain(&answer, &all, TableStyle::default());
+    assert_eq!(
+        rows.lines().filter(|line| line.contains("isn't ready")).count(),
+        40
     );
     assert!(!is_explain_as_desired(&answer));
 }
@@ -233,31 +296,36 @@ fn pod_is_described_by_its_most_important_state() {
     assert_eq!(pod_text(&pod("c"), wide), "c (Running, ready, revision 7bd5c)");
 }
 
-#[test]
-fn overhead_is_compared_with_the_nodes_capacity() {
-    let answer = GetNodeOverheadResponse {
+fn overhead(node: &str, cpu: &str, left: &str) -> GetNodeOverheadResponse {
+    GetNodeOverheadResponse {
         node: Some(NodeSimulation {
-            node_template: "worker-1".to_owned(),
+            node_template: node.to_owned(),
             daemon_sets: vec!["default/agent".to_owned()],
-            requests: resources([("cpu", "100m"), ("pods", "1")]),
-            left: resources([("cpu", "1900m"), ("pods", "109")]),
+            requests: resources([("cpu", cpu), ("pods", "1")]),
+            left: resources([("cpu", left), ("pods", "109")]),
             ..NodeSimulation::default()
         }),
         daemon_sets: vec![DaemonSetDemand {
             daemon_set: "default/agent".to_owned(),
-            requests: resources([("cpu", "100m"), ("pods", "1")]),
+            requests: resources([("cpu", cpu), ("pods", "1")]),
             host_ports: Vec::new(),
         }],
         problems: Vec::new(),
         allocatable: resources([("cpu", "2"), ("pods", "110")]),
-    };
+    }
+}
+
+#[test]
+fn overhead_is_compared_with_the_nodes_capacity() {
+    let answer = overhead("worker-1", "100m", "1900m");
     assert_eq!(
-        overhead(&answer, TableStyle::default()),
+        overheads(std::slice::from_ref(&answer), SortBy::Name, TableStyle::default()),
         "\
 Node worker-1
 DAEMONSET       CPU     MEMORY   PODS   HOST PORTS
 default/agent   100m    -        1
 requested       100m    -        1
+percent         5%      -        0%
 capacity        2       -        110
 left            1900m   -        109
 "
@@ -266,55 +334,25 @@ left            1900m   -        109
 }
 
 #[test]
-fn each_event_is_one_line_with_its_time() {
-    let create = Action {
-        id: 1,
-        action: Some(action::Action::Create(CreatePod::default())),
-    };
-    let plan = Plan {
-        daemon_set: "default/agent".to_owned(),
-        actions: vec![create],
-        status: daemon_set("agent", RolloutState::Complete, Vec::new()).status,
-        ..Plan::default()
-    };
-    let ended = |outcome: ActionOutcome, message: &str| {
-        Event::ActionEnded(ActionEnded {
-            daemon_set: "default/agent".to_owned(),
-            action_id: 1,
-            outcome: outcome.into(),
-            message: message.to_owned(),
-        })
-    };
-    let events = [
-        Event::Began(WatchBegan {
-            identity: "executor-a".to_owned(),
-            planner: Some(planner_info()),
-        }),
-        Event::Plan(plan),
-        ended(ActionOutcome::Done, "Created pod: agent-7bd5c on node worker-3"),
-        ended(ActionOutcome::Failed, "exceeded quota"),
-        Event::PlannerChanged(PlannerChanged { planner: None }),
-        Event::EventsLost(EventsLost { count: 3 }),
+fn several_nodes_share_a_table_and_wide_tables_are_detailed() {
+    let answers = [
+        overhead("worker-2", "100m", "1900m"),
+        overhead("worker-1", "100m", "1900m"),
+        overhead("worker-3", "1", "1"),
     ];
-    let line = |event| {
-        let response = WatchPlansResponse {
-            time: Some(prost_types::Timestamp {
-                seconds: 1_700_000_000,
-                nanos: 0,
-            }),
-            event: Some(event),
-        };
-        events::event_line(&response, TableStyle::default())
-    };
     assert_eq!(
-        events.map(line).concat(),
+        overheads(&answers, SortBy::Cpu, TableStyle::default()),
         "\
-2023-11-14T22:13:20Z   began     executor executor-a, planner 0.1.0 (rules 3)
-2023-11-14T22:13:20Z   plan      default/agent: create 1 pod; 3 desired, 2 ready, 3 up to date, 2 available
-2023-11-14T22:13:20Z   done      default/agent: Created pod: agent-7bd5c on node worker-3
-2023-11-14T22:13:20Z   failed    default/agent: exceeded quota
-2023-11-14T22:13:20Z   planner   none; no pods are created or deleted
-2023-11-14T22:13:20Z   lost      3 events, because this program read too slowly
+NODES                   DAEMONSETS   CPU     %     MEMORY   %   PODS   LEFT (CPU / MEMORY / PODS)
+worker-3                1            1000m   50%   0        -   1      1000m / - / 109
+2 nodes like worker-1   1            100m    5%    0        -   1      1900m / - / 109
 "
     );
+    let wide = TableStyle {
+        is_wide: true,
+        ..TableStyle::default()
+    };
+    let text = overheads(&answers, SortBy::Name, wide);
+    let names: Vec<_> = text.lines().filter(|line| line.starts_with("Node ")).collect();
+    assert_eq!(names, ["Node worker-1", "Node worker-2", "Node worker-3"]);
 }

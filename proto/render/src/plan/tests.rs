@@ -1,7 +1,7 @@
 use everynode_proto::planner::v1::{CreatePod, DaemonSetStatus, DeletePod, Problem};
 
 use super::*;
-use crate::testing::summary;
+use crate::testing::{summary, verdict};
 
 fn answer() -> PlanResponse {
     let create = action::Action::Create(CreatePod {
@@ -83,5 +83,84 @@ fn answer_without_actions_says_that_there_is_nothing_to_do() {
     assert_eq!(table(&answer, TableStyle::default()), "Nothing to do.\n");
     assert!(is_as_desired(&answer));
     answer.problems.push(Problem::default());
+    assert!(!is_as_desired(&answer));
+}
+
+#[test]
+fn several_plans_have_headings_and_those_with_nothing_to_do_share_a_table() {
+    let mut other = PlanResponse {
+        summary: Some(summary(1, 0, 0)),
+        ..PlanResponse::default()
+    };
+    if let Some(summary) = &mut other.summary {
+        "other/agent".clone_into(&mut summary.daemon_set);
+    }
+    let text = tables(&[answer(), other.clone()], TableStyle::default());
+    assert!(
+        text.starts_with("DaemonSet default/agent\nACTION   NODE"),
+        "{text}"
+    );
+    assert!(
+        text.contains("even if nothing changes.\n\nNothing to do for 1 DaemonSet:\nDAEMONSET     DESIRED"),
+        "{text}"
+    );
+    assert!(text.contains("\nother/agent   -   "), "{text}");
+    let single = tables(&[answer()], TableStyle::default());
+    assert_eq!(single, table(&answer(), TableStyle::default()));
+    assert_eq!(
+        csv(&[answer(), other]),
+        "\
+DAEMONSET,ACTION,NODE,POD,REVISION,UID,REASON
+default/agent,create,worker-3,,7bd5c,,the node should run a pod
+default/agent,delete,worker-1,agent-x2,,u1,the pod has failed
+"
+    );
+}
+
+#[test]
+fn nodes_and_verdicts_select_actions() {
+    let whole = PlanResponse {
+        verdicts: vec![
+            verdict("worker-1", Verdict::Exclude, &["no"]),
+            verdict("worker-3", Verdict::Run, &["the node fits"]),
+        ],
+        ..answer()
+    };
+    let nodes = |answer: &PlanResponse| -> Vec<_> {
+        let actions = answer.actions.iter().filter_map(node).map(str::to_owned);
+        let verdicts = answer.verdicts.iter().map(|verdict| verdict.node.clone());
+        actions.chain(verdicts).collect()
+    };
+    let mut selected = whole.clone();
+    retain_nodes(&mut selected, |node| node == "worker-3");
+    assert_eq!(nodes(&selected), ["worker-3", "worker-3"]);
+    let mut selected = whole.clone();
+    retain_verdicts(&mut selected, &[Verdict::Exclude]);
+    assert_eq!(nodes(&selected), ["worker-1", "worker-1"]);
+    assert_eq!(selected.status, whole.status);
+    let mut selected = whole.clone();
+    retain_verdicts(&mut selected, &[]);
+    assert_eq!(selected, whole);
+}
+
+#[test]
+fn pods_that_change_their_owner_come_first() {
+    let pod = |pod: &str, node: &str| PodReference {
+        pod: pod.to_owned(),
+        node: node.to_owned(),
+    };
+    let answer = PlanResponse {
+        adopt: vec![pod("agent-x1", "worker-1")],
+        release: vec![pod("agent-x2", "")],
+        ..PlanResponse::default()
+    };
+    assert_eq!(
+        table(&answer, TableStyle::default()),
+        "\
+ACTION    NODE       POD        REASON
+adopt     worker-1   agent-x1   the DaemonSet selects the pod, and nothing controls it
+release   -          agent-x2   the DaemonSet's selector no longer matches the pod
+"
+    );
     assert!(!is_as_desired(&answer));
 }

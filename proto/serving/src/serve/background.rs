@@ -26,16 +26,22 @@ struct State {
     read_budget: MemoryBudget,
     answer_budget: MemoryBudget,
     slot: Option<Slot>,
+    /// Whether there is no server whose limits apply.
+    is_unbounded: bool,
 }
 
 impl Work {
-    /// Work without limits: it is never abandoned, and it may take any amount of memory.
+    /// Work outside a server: it is never abandoned, and no limit applies to it.
     pub fn unbounded() -> Self {
-        Self::new(None)
+        Self::with_slot(None, true)
     }
 
-    /// The work of a call that holds a slot, or work without limits.
+    /// The work of a call. It may take any amount of memory if the call holds no slot.
     fn new(slot: Option<Slot>) -> Self {
+        Self::with_slot(slot, false)
+    }
+
+    fn with_slot(slot: Option<Slot>, is_unbounded: bool) -> Self {
         Self(Arc::new(State {
             is_abandoned: AtomicBool::new(false),
             read_budget: slot
@@ -45,7 +51,13 @@ impl Work {
                 .as_ref()
                 .map_or_else(MemoryBudget::unlimited, Slot::answer_budget),
             slot,
+            is_unbounded,
         }))
+    }
+
+    /// Whether the work is done outside a server, so that the limits on requests and answers don't apply.
+    pub fn is_unbounded(&self) -> bool {
+        self.0.is_unbounded
     }
 
     /// The memory for objects that are read from the request.
@@ -179,5 +191,11 @@ mod tests {
         });
         answer.await.unwrap();
         Work::unbounded().check().unwrap();
+    }
+
+    #[test]
+    fn only_work_outside_a_server_is_unbounded() {
+        assert!(Work::unbounded().is_unbounded());
+        assert!(!Work::new(None).is_unbounded());
     }
 }
