@@ -11,6 +11,7 @@ mod owner;
 mod pods;
 mod revisions;
 mod touched;
+mod unsettled;
 mod version;
 
 use std::{collections::HashSet, sync::Arc};
@@ -20,7 +21,7 @@ use everynode_proto::{
     planner::v1::{NodeFacts, PodFacts},
 };
 
-use self::cache::Cache;
+use self::{cache::Cache, unsettled::UnsettledHistories};
 pub(crate) use self::{
     entry::{CachedRevision, Entry},
     owner::Owner,
@@ -46,6 +47,7 @@ pub(crate) struct Cluster {
     pods: Pods,
     daemon_sets: Cache<Entry>,
     revisions: Cache<CachedRevision>,
+    unsettled: UnsettledHistories,
     /// The watched kinds that haven't been listed completely yet.
     unlisted: HashSet<&'static str>,
     /// Changes that have not been processed yet.
@@ -59,6 +61,7 @@ impl Default for Cluster {
             pods: Pods::default(),
             daemon_sets: Cache::default(),
             revisions: Cache::default(),
+            unsettled: UnsettledHistories::default(),
             unlisted: watch::KINDS.iter().map(|kind| kind.name).collect(),
             touched: Touched::default(),
         }
@@ -83,9 +86,13 @@ impl Cluster {
 
     fn apply_pod_event(&mut self, event: Event<facts::Pod>) {
         match &event {
-            Event::Changed(pod) => self.record_competitor_pod(pod),
+            Event::Changed(pod) => {
+                self.record_competitor_pod(pod);
+                self.touch_unsettled_owner(pod);
+            }
+            Event::Gone(pod) => self.touch_unsettled_owner(pod),
             Event::ListEnds => drop(self.unlisted.remove(facts::Pod::KIND)),
-            Event::ListBegins | Event::Gone(_) => {}
+            Event::ListBegins => {}
         }
         for uid in self.pods.apply_event(event) {
             self.touch_pod(uid);
@@ -106,8 +113,16 @@ impl Cluster {
         self.touched.competitor_pods.extend(foreign);
     }
 
+    /// Marks the `DaemonSet` that controls a pod for upkeep, if its history is unsettled.
+    fn touch_unsettled_owner(&mut self, pod: &facts::Pod) {
+        if let Some(owner) = pod.metadata.controlling_daemon_set() {
+            self.touch_unsettled(owner);
+        }
+    }
+
     /// Applies a pod from the response to a write. The response can be older than the watch's latest event.
     pub(crate) fn apply_written_pod(&mut self, pod: &facts::Pod) {
+        self.touch_unsettled_owner(pod);
         if let Some(uid) = self.pods.apply_written(pod) {
             self.touch_pod(uid);
         }

@@ -373,7 +373,8 @@ impl Controller {
         // Timers and plans use different clocks. Even if the clocks drift apart, this bounds how late a plan can be.
         self.outbox.add_time_update();
         self.on_sync_answer(SyncAnswer::None);
-        self.recheck_blocked_cleanups();
+        self.recheck_blocked_upkeep();
+        self.recheck_unsettled_histories();
         self.recheck_degraded();
         for uid in self.cluster.pods().overdue(Instant::now()) {
             let Some(pod) = self.cluster.pods().get(&uid) else {

@@ -136,8 +136,8 @@ impl Api {
         Ok(objects::object(&body, encoding)?)
     }
 
-    /// Returns an object as the JSON that the API server sent.
-    async fn raw_object(&self, request: BuiltRequest) -> Result<Map<String, Value>, ApiError> {
+    /// Returns an object from the JSON that the API server sent.
+    async fn json_object<T: DeserializeOwned>(&self, request: BuiltRequest) -> Result<T, ApiError> {
         let (_, body) = self.send(request).await?;
         serde_json::from_slice(&body).map_err(|error| ApiError::Decode(error.into()))
     }
@@ -152,18 +152,18 @@ impl Api {
     }
 
     pub(crate) async fn get_node(&self, name: &str) -> Result<Map<String, Value>, ApiError> {
-        self.raw_object(get(Ok(Request::new("/api/v1/nodes")), name))
+        self.json_object(get(Ok(Request::new("/api/v1/nodes")), name))
             .await
     }
 
     pub(crate) async fn get_namespace(&self, name: &str) -> Result<Map<String, Value>, ApiError> {
-        self.raw_object(get(Ok(Request::new("/api/v1/namespaces")), name))
+        self.json_object(get(Ok(Request::new("/api/v1/namespaces")), name))
             .await
     }
 
     pub(crate) async fn get_runtime_class(&self, name: &str) -> Result<Map<String, Value>, ApiError> {
         let classes = Request::new("/apis/node.k8s.io/v1/runtimeclasses");
-        self.raw_object(get(Ok(classes), name)).await
+        self.json_object(get(Ok(classes), name)).await
     }
 
     pub(crate) async fn review_token(&self, token: &str) -> Result<TokenReviewStatus, ApiError> {
@@ -215,6 +215,15 @@ impl Api {
 
     pub(crate) async fn get_pod(&self, namespace: &str, name: &str) -> Result<Pod, ApiError> {
         self.object(get(pods(namespace), name)).await
+    }
+
+    /// Returns a pod as a type that holds more of it than the caches do.
+    pub(crate) async fn get_pod_as<T: DeserializeOwned>(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<T, ApiError> {
+        self.json_object(get(pods(namespace), name)).await
     }
 
     pub(crate) async fn patch_pod(

@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, fmt};
 
-use everynode_proto::facts::{self, Meta, protobuf};
+use everynode_proto::facts::{self, Meta, object::fields::null_as_default, protobuf};
 use http::{HeaderMap, header::CONTENT_TYPE};
 use kube::core::Status;
 use prost::{DecodeError, bytes::Bytes};
@@ -18,8 +18,10 @@ pub type DaemonSet = facts::DaemonSet<Option<Box<RawValue>>>;
 #[serde(default)]
 pub struct Revision {
     /// metadata.
+    #[serde(deserialize_with = "null_as_default")]
     pub metadata: Meta,
     /// Its revision number: higher is newer.
+    #[serde(deserialize_with = "null_as_default")]
     pub revision: i64,
     /// The patch that restores the template, as stored.
     pub data: Option<Box<RawValue>>,
@@ -174,7 +176,9 @@ struct JsonBookmark {
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct JsonBookmarkMeta {
+    #[serde(deserialize_with = "null_as_default")]
     resource_version: String,
+    #[serde(deserialize_with = "null_as_default")]
     annotations: HashMap<String, String>,
 }
 
@@ -235,7 +239,7 @@ pub struct Page<T> {
     /// The list's own metadata.
     pub metadata: PageMeta,
     /// The objects.
-    #[serde(default = "Vec::new")]
+    #[serde(default = "Vec::new", deserialize_with = "null_as_default")]
     pub items: Vec<T>,
 }
 
@@ -244,8 +248,10 @@ pub struct Page<T> {
 #[serde(rename_all = "camelCase", default)]
 pub struct PageMeta {
     /// The version from which a watch continues.
+    #[serde(deserialize_with = "null_as_default")]
     pub resource_version: String,
     /// The token for the next page; empty on the last page.
+    #[serde(deserialize_with = "null_as_default")]
     pub r#continue: String,
 }
 
@@ -291,3 +297,6 @@ pub fn status(body: &Bytes, encoding: Encoding) -> Option<Status> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

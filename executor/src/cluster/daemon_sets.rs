@@ -33,8 +33,10 @@ impl Cached for DaemonSet {
                 if before.status != self.status {
                     cluster.touched.statuses.insert(uid);
                 }
-                known.value.object = Arc::new(self);
+                let object = Arc::new(self);
+                known.value.object = object.clone();
                 known.version = version;
+                cluster.touch_unsettled(object.metadata.identity());
                 return;
             }
         }
@@ -57,6 +59,7 @@ impl Cached for DaemonSet {
     }
 
     fn forget(cluster: &mut Cluster, uid: &SharedStr) {
+        cluster.settle_history(uid);
         if cluster.daemon_sets.remove(uid).is_some() {
             cluster.touched.daemon_sets.insert(uid.clone());
         }

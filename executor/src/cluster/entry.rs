@@ -3,11 +3,9 @@
 use std::sync::Arc;
 
 use everynode_proto::facts::{
-    REVISION_LABEL,
-    object::{LabelSelector, Requirement, StringMap},
+    REVISION_LABEL, Selector,
+    object::{LabelSelector, StringMap},
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
-use kube::core::{Selector, SelectorExt};
 
 use super::{Owner, SharedStr};
 use crate::{
@@ -60,17 +58,8 @@ fn selector(selector: &LabelSelector) -> Option<Selector> {
     if selector.is_empty() {
         return None;
     }
-    let expression = |requirement: &Requirement| meta::LabelSelectorRequirement {
-        key: requirement.key.clone(),
-        operator: requirement.operator.clone(),
-        values: Some(requirement.values.clone()),
-    };
-    let selector = meta::LabelSelector {
-        match_labels: Some(selector.match_labels.clone()),
-        match_expressions: Some(selector.match_expressions.iter().map(expression).collect()),
-    };
     // The API server rejects selectors that can't be parsed. If one is stored nevertheless, it selects nothing.
-    selector.try_into().ok()
+    Selector::new(selector).ok()
 }
 
 /// A `ControllerRevision`, without its data.

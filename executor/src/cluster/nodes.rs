@@ -30,6 +30,7 @@ impl Cached for Node {
             Some(_) | None => {
                 cluster.nodes.insert(name.clone(), Arc::new(facts), version);
                 cluster.touched.nodes.insert(name);
+                cluster.touch_all_unsettled();
             }
         }
     }

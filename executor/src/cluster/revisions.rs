@@ -59,12 +59,14 @@ impl Cluster {
             labels: metadata.labels.clone(),
             owner,
         };
-        let before = self.revisions.get(&uid);
-        // The creator of a revision for a `DaemonSet` may still be working with it. As in kube-controller-manager
-        // (mirrors addHistory), the new revision alone starts no upkeep; the next change does. So a duplicate isn't
-        // deleted before its creator can read it.
-        if before.is_some() || known.owner.is_none() {
-            self.touch_owners(&known);
+        match &known.owner {
+            // A new revision: its creator may still be working with it, so upkeep waits.
+            Some(owner) if self.revisions.get(&uid).is_none() => {
+                if self.daemon_set_of(owner).is_some() {
+                    self.unsettle_history(&owner.uid);
+                }
+            }
+            Some(_) | None => self.touch_owners(&known),
         }
         self.revisions.insert(uid, known, version);
     }

@@ -1,6 +1,7 @@
 mod event_order;
 mod ownership;
 mod pods;
+mod unsettled;
 
 use everynode_proto::facts::Node;
 use indexmap::IndexSet;

@@ -148,6 +148,9 @@ impl Controller {
             }
             self.set_timer(Timer::OpenLane(uid.clone(), lane), pause);
         }
+        if lane == Lane::Create {
+            self.resume_merge(uid);
+        }
     }
 
     fn skip_action(&mut self, uid: &SharedStr, lane: Lane, id: u64, node: &str) {

@@ -21,7 +21,7 @@ use crate::{
     apiserver::{events::truncate_note, objects::DaemonSet},
     cluster::{Cluster, Owner, SharedStr},
     live_view::view::{is_on_delete, phrases},
-    ownership::adopt,
+    ownership::{adopt, upkeep::TemplateRevision},
     planner::{guard::Outstanding, outbox::Announcement},
     pods::pod::PodBuilder,
     status::{
@@ -137,18 +137,29 @@ impl LaneRefusals {
 /// State of a `DaemonSet`'s upkeep.
 #[derive(Debug, Default)]
 pub(super) struct UpkeepState {
-    /// Whether a piece of work is in progress.
-    pub(super) is_running: bool,
-    /// Whether upkeep waits for a retry.
-    pub(super) is_backing_off: bool,
+    pub(super) phase: UpkeepPhase,
     /// Number of failures in a row.
     pub(super) failures: u32,
     /// Whether revisions beyond the limit can't be deleted until pods are gone.
     pub(super) is_cleanup_blocked: bool,
+    /// Whether duplicate revisions can't be merged yet.
+    pub(super) is_merge_postponed: bool,
     /// Adoptions and releases that the server has refused.
     pub(super) refused: adopt::RefusedUids,
     /// The last failure, until upkeep succeeds.
     pub(super) last_error: Option<String>,
+}
+
+/// What a `DaemonSet`'s upkeep is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum UpkeepPhase {
+    /// Nothing.
+    #[default]
+    Idle,
+    /// A piece of work is in progress.
+    Running,
+    /// The last piece of work failed, and a retry is scheduled.
+    BackingOff,
 }
 
 /// State of a `DaemonSet`'s status.
@@ -179,17 +190,24 @@ pub(super) struct StatusState {
 
 impl AnnouncedDaemonSet {
     /// Builds the facts of a `DaemonSet` with the revision of its template.
-    pub(super) fn new(object: Arc<DaemonSet>, revision: String) -> Self {
+    pub(super) fn new(object: Arc<DaemonSet>, revision: TemplateRevision) -> Self {
+        let TemplateRevision { hash, duplicates } = revision;
         let raw = object.spec.template.as_ref().map_or("{}", |raw| raw.get());
         // The API server has validated the template. A template that can't be read counts as empty.
         let template: PodTemplate = serde_json::from_str(raw).unwrap_or_default();
-        let (facts, problems) = object.facts(&template, &revision);
+        let (mut facts, problems) = object.facts(&template, &hash);
+        facts.equal_revisions = duplicates;
         Self {
             object,
-            revision,
+            revision: hash,
             facts,
             problems,
         }
+    }
+
+    /// Whether this revision, with its duplicates, has been sent.
+    pub(super) fn has_revision(&self, revision: &TemplateRevision) -> bool {
+        self.revision == revision.hash && self.facts.equal_revisions == revision.duplicates
     }
 
     /// Namespace and name.

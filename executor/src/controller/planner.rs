@@ -161,6 +161,7 @@ impl Controller {
                 }
             }
             changed = self.clear_too_large(&request.facts);
+            self.continue_merges(&request.facts);
             permit.send(request);
         }
         changed.extend(self.report_too_large(next.too_large));

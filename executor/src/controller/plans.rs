@@ -220,7 +220,7 @@ impl Controller {
         let before = std::mem::replace(&mut managed.reported, problems.clone());
         for problem in problems.iter().filter(|problem| !before.contains(problem)) {
             let reason = conditions::problem_reason(problem);
-            let note = format!("{}: {}", problem.field, problem.message);
+            let note = problem_note(problem, &object.key());
             warn!(
                 object = problem.object,
                 reason, note, "planner reported a problem"
@@ -255,4 +255,21 @@ impl Controller {
             }
         }
     }
+}
+
+/// Describes a problem in an event on a `DaemonSet`. The event names the object only if it is another one.
+fn problem_note(problem: &Problem, daemon_set: &str) -> String {
+    let Problem {
+        object,
+        field,
+        message,
+        ..
+    } = problem;
+    let object = if object.ends_with(daemon_set) { "" } else { object };
+    let parts = [object, field, message];
+    parts
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join(": ")
 }

@@ -1,5 +1,7 @@
 //! Answers queries to the controller's loop.
 
+use std::collections::HashMap;
+
 use everynode_proto::{
     executor::v1::{PlannerChanged, PlannerInfo, watch_plans_response::Event},
     planner::v1::Problem,
@@ -115,6 +117,7 @@ fn snapshot(entry: &Entry, managed: &ManagedDaemonSet) -> view::Snapshot {
         creations: requested_actions(managed, queue::Lane::Create),
         deletions: requested_actions(managed, queue::Lane::Delete),
         pods: Vec::new(),
+        pod_reasons: HashMap::new(),
     }
 }
 

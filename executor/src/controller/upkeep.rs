@@ -2,15 +2,20 @@
 
 use std::{sync::Arc, time::Duration};
 
+use everynode_proto::planner::v1::{Fact, fact::Fact as Kind};
 use everynode_render::ErrorChain;
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use super::{CallResult, Controller, Timer, managed::AnnouncedDaemonSet};
+use super::{
+    CallResult, Controller, Timer,
+    managed::{AnnouncedDaemonSet, UpkeepPhase, UpkeepState},
+};
 use crate::{
     actions::queue::Lane,
     apiserver::{events::EventType, failure::ApiError, objects::DaemonSet},
     cluster::SharedStr,
-    ownership::upkeep::{Refusal, UpkeepError, WrittenObjects, execute, next},
+    ownership::upkeep::{Refusal, TemplateRevision, UpkeepError, Work, WrittenObjects, execute, next},
 };
 
 const FIRST_WAIT: Duration = Duration::from_millis(200);
@@ -35,39 +40,85 @@ impl Controller {
         let (Some(entry), Some(managed)) = (self.cluster.daemon_set(uid), self.managed.get_mut(uid)) else {
             return;
         };
-        if managed.upkeep.is_running || managed.upkeep.is_backing_off {
+        if managed.upkeep.phase != UpkeepPhase::Idle {
             return;
         }
         let next = next(&self.cluster, entry, &managed.upkeep.refused);
         managed.upkeep.is_cleanup_blocked = next.is_cleanup_blocked;
         let object = entry.object.clone();
-        if let Some(work) = next.work {
-            managed.upkeep.is_running = true;
-            let (api, object, daemon_set) = (self.config.api.clone(), object.clone(), uid.clone());
-            debug!(daemon_set = object.key(), ?work, "upkeep started");
-            self.calls.spawn(async move {
-                let failure_reason = work.failure_reason();
-                let (written, result) = execute(api, object.clone(), work).await;
-                CallResult::Upkeep(Box::new(FinishedUpkeep {
-                    daemon_set,
-                    object,
-                    failure_reason,
-                    written,
-                    result,
-                }))
-            });
-        }
+        let merges = next.work.as_ref().is_some_and(Work::merges_revisions);
         if let Some(revision) = next.revision {
-            self.announce(uid, object, revision);
+            self.announce(uid, object.clone(), revision);
+        }
+        self.cluster.settle_history(uid);
+        let is_postponed = merges && self.must_postpone_merge(uid);
+        if let Some(managed) = self.managed.get_mut(uid) {
+            managed.upkeep.is_merge_postponed = is_postponed;
+        }
+        if let Some(work) = next.work.filter(|_| !is_postponed) {
+            self.start_upkeep(uid, object, work);
         }
     }
 
-    fn announce(&mut self, uid: &SharedStr, object: Arc<DaemonSet>, revision: String) {
+    /// Whether the pods of a duplicate revision must not be relabeled yet. The planner would replace these pods if it
+    /// didn't know that the revisions are equal. And a pod that is being created may get the hash of a duplicate, but
+    /// can't be relabeled before it exists. `continue_merges`, `resume_merge` and heartbeats retry a postponed merge.
+    fn must_postpone_merge(&self, uid: &SharedStr) -> bool {
+        let is_unknown = self.planner.is_some() && self.outbox.has_daemon_set(uid);
+        is_unknown || self.is_creating(uid)
+    }
+
+    fn is_creating(&self, uid: &SharedStr) -> bool {
+        let managed = self.managed.get(uid);
+        managed.is_some_and(|managed| managed.actions.load(Lane::Create).in_progress > 0)
+    }
+
+    fn start_upkeep(&mut self, uid: &SharedStr, object: Arc<DaemonSet>, work: Work) {
+        let Some(managed) = self.managed.get_mut(uid) else {
+            return;
+        };
+        managed.upkeep.phase = UpkeepPhase::Running;
+        let (api, daemon_set) = (self.config.api.clone(), uid.clone());
+        debug!(daemon_set = object.key(), ?work, "upkeep started");
+        self.calls.spawn(async move {
+            let failure_reason = work.failure_reason();
+            let (written, result) = execute(api, object.clone(), work).await;
+            CallResult::Upkeep(Box::new(FinishedUpkeep {
+                daemon_set,
+                object,
+                failure_reason,
+                written,
+                result,
+            }))
+        });
+    }
+
+    /// Starts the merge that has waited for creations, if there is one and the last creation has ended.
+    pub(super) fn resume_merge(&mut self, uid: &SharedStr) {
+        let managed = self.managed.get(uid);
+        let is_postponed = managed.is_some_and(|managed| managed.upkeep.is_merge_postponed);
+        if is_postponed && !self.is_creating(uid) {
+            self.reconcile_ownership(uid);
+        }
+    }
+
+    /// Marks the `DaemonSet`s for upkeep whose merges have waited for these facts to be sent.
+    pub(super) fn continue_merges(&mut self, facts: &[Fact]) {
+        for fact in facts {
+            if let Some(Kind::DaemonSetChanged(facts)) = &fact.fact
+                && !facts.equal_revisions.is_empty()
+            {
+                self.cluster.touched.upkeep.insert(facts.uid.as_str().into());
+            }
+        }
+    }
+
+    fn announce(&mut self, uid: &SharedStr, object: Arc<DaemonSet>, revision: TemplateRevision) {
         let Some(managed) = self.managed.get_mut(uid) else {
             return;
         };
         let before = managed.announced.as_ref();
-        if before.is_some_and(|before| before.revision == revision && same_spec(&before.object, &object)) {
+        if before.is_some_and(|before| before.has_revision(&revision) && same_spec(&before.object, &object)) {
             return;
         }
         managed.announced = Some(AnnouncedDaemonSet::new(object, revision));
@@ -93,7 +144,7 @@ impl Controller {
         let Some(managed) = self.managed.get_mut(&uid) else {
             return;
         };
-        managed.upkeep.is_running = false;
+        managed.upkeep.phase = UpkeepPhase::Idle;
         let wait = match result {
             Ok(()) if !is_gone => {
                 managed.upkeep.failures = 0;
@@ -124,7 +175,7 @@ impl Controller {
             }
         };
         if let Some(managed) = self.managed.get_mut(&uid) {
-            managed.upkeep.is_backing_off = true;
+            managed.upkeep.phase = UpkeepPhase::BackingOff;
         }
         self.write_status(&uid);
         self.set_timer(Timer::RetryUpkeep(uid), wait);
@@ -191,22 +242,32 @@ impl Controller {
         }
     }
 
-    /// Rechecks the `DaemonSet`s whose old revisions can't be deleted until pods are gone.
-    pub(super) fn recheck_blocked_cleanups(&mut self) {
-        let held_up = self
+    /// Rechecks the `DaemonSet`s whose revisions can't be deleted until pods are gone, or can't be merged yet.
+    pub(super) fn recheck_blocked_upkeep(&mut self) {
+        let is_blocked = |upkeep: &UpkeepState| upkeep.is_cleanup_blocked || upkeep.is_merge_postponed;
+        let blocked = self
             .managed
             .iter()
-            .filter(|(_, managed)| managed.upkeep.is_cleanup_blocked);
-        let held_up: Vec<_> = held_up.map(|(uid, _)| uid.clone()).collect();
-        for uid in &held_up {
+            .filter(|(_, managed)| is_blocked(&managed.upkeep));
+        let blocked: Vec<_> = blocked.map(|(uid, _)| uid.clone()).collect();
+        for uid in &blocked {
             self.reconcile_ownership(uid);
+        }
+    }
+
+    /// Starts upkeep of the `DaemonSet`s whose history has had a new revision for too long.
+    pub(super) fn recheck_unsettled_histories(&mut self) {
+        for uid in self.cluster.overdue_histories(Instant::now()) {
+            self.reconcile_ownership(&uid);
         }
     }
 
     /// Retries upkeep after its backoff.
     pub(super) fn retry_upkeep(&mut self, uid: &SharedStr) {
-        if let Some(managed) = self.managed.get_mut(uid) {
-            managed.upkeep.is_backing_off = false;
+        if let Some(managed) = self.managed.get_mut(uid)
+            && managed.upkeep.phase == UpkeepPhase::BackingOff
+        {
+            managed.upkeep.phase = UpkeepPhase::Idle;
             self.reconcile_ownership(uid);
         }
     }

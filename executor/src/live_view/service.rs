@@ -6,7 +6,7 @@
 //! - [`callers`]: authenticates and authorizes callers.
 //! - `request`: validates requests; `status`: builds the errors.
 //! - `planner`: calls the planner's unary methods; `objects`: builds the objects in these calls.
-//! - `explain`, `overhead`, `watch`: the longer handlers.
+//! - `explain`, `overhead`, `watch`: the longer handlers. `pod_reasons` and `runtime_classes` read what isn't cached.
 //! - `server`: serves the service with health and reflection on its ports.
 
 pub mod callers;
@@ -14,7 +14,9 @@ mod explain;
 mod objects;
 mod overhead;
 pub(crate) mod planner;
+mod pod_reasons;
 mod request;
+mod runtime_classes;
 pub(crate) mod server;
 pub(crate) mod status;
 mod watch;

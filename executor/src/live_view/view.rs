@@ -6,10 +6,12 @@
 //! - [`rollout`]: the progress of the current template.
 //! - [`waits`]: the reasons why a `DaemonSet` isn't in its desired state.
 //! - [`placement`]: the same for one node, with the planner's verdict.
+//! - [`pod_reason`]: why a pod isn't ready.
 //! - [`phrases`]: phrases about pods and actions; [`suggestions`]: similar names.
 
 pub(crate) mod phrases;
 pub(crate) mod placement;
+pub(crate) mod pod_reason;
 pub(crate) mod rollout;
 pub(crate) mod suggestions;
 pub(crate) mod waits;
@@ -22,6 +24,7 @@ use everynode_proto::{
 };
 use prost_types::Timestamp;
 
+use self::pod_reason::PodReason;
 use crate::{
     apiserver::objects::DaemonSet, cluster::SharedStr, election::leadership::Leadership,
     status::RolloutProgress,
@@ -49,6 +52,8 @@ pub(crate) struct Snapshot {
     pub(crate) deletions: RequestedActions,
     /// The pods that the query selected.
     pub(crate) pods: Vec<PodFacts>,
+    /// Why pods aren't ready, by their uids, as far as that has been read.
+    pub(crate) pod_reasons: HashMap<String, PodReason>,
 }
 
 /// The state of upkeep.
@@ -131,7 +136,8 @@ pub(crate) fn status(snapshot: &Snapshot) -> DaemonSetStatus {
 }
 
 /// Returns a pod as the live view shows it.
-pub(crate) fn pod(facts: &PodFacts) -> wire::Pod {
+pub(crate) fn pod(facts: &PodFacts, snapshot: &Snapshot) -> wire::Pod {
+    let PodReason { reason, message } = snapshot.pod_reasons.get(&facts.uid).cloned().unwrap_or_default();
     wire::Pod {
         name: facts.name.clone(),
         phase: phase(facts).to_owned(),
@@ -140,6 +146,8 @@ pub(crate) fn pod(facts: &PodFacts) -> wire::Pod {
         is_deleting: facts.deleting,
         revision: facts.revision.clone(),
         created: facts.created,
+        reason,
+        message,
     }
 }
 

@@ -41,17 +41,42 @@ impl Work {
             Self::FixHistory(..) | Self::DeleteRevisions(_) => "FailedHistory",
         }
     }
+
+    /// Whether this work merges duplicate revisions, and relabels their pods.
+    pub(crate) fn merges_revisions(&self) -> bool {
+        matches!(self, Self::FixHistory(Step::Merge { .. }, _))
+    }
 }
 
 /// The next piece of work for a `DaemonSet`, and what follows from its current state.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct NextWork {
     /// The controller-revision-hash of the template, once no work is left that the planner must wait for.
-    pub(crate) revision: Option<String>,
+    pub(crate) revision: Option<TemplateRevision>,
     /// The next piece of work, if there is any.
     pub(crate) work: Option<Work>,
     /// Whether revisions beyond the limit are kept because pods still use them.
     pub(crate) is_cleanup_blocked: bool,
+}
+
+/// The revision that records a `DaemonSet`'s current template.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct TemplateRevision {
+    /// Its controller-revision-hash, which new pods get.
+    pub(crate) hash: String,
+    /// The hashes of duplicates that are being merged into it. The planner must know them before pods are relabeled.
+    /// Otherwise, it would replace these pods, because it would take their template for another one.
+    pub(crate) duplicates: Vec<String>,
+}
+
+impl TemplateRevision {
+    /// A revision without duplicates.
+    fn single(hash: String) -> Self {
+        Self {
+            hash,
+            duplicates: Vec::new(),
+        }
+    }
 }
 
 /// Finds the next piece of work for a `DaemonSet`. `refused` holds the objects that the server would not let it adopt
@@ -61,7 +86,7 @@ pub(crate) fn next(cluster: &Cluster, entry: &Entry, refused: &RefusedUids) -> N
         // An empty selector would select everything, so the `DaemonSet` gets nothing (P6), not even a history. The
         // planner reports the problem.
         return NextWork {
-            revision: Some(String::new()),
+            revision: Some(TemplateRevision::default()),
             ..NextWork::default()
         };
     }
@@ -86,8 +111,12 @@ pub(crate) fn next(cluster: &Cluster, entry: &Entry, refused: &RefusedUids) -> N
         cluster.revisions(&metadata.namespace).filter(owned).cloned(),
     ) {
         State::Needs(step) => {
-            let relabel = pods_to_relabel(cluster, entry.owner(), &step);
+            let revision = merged_revision(&step);
+            let relabel = revision.as_ref().map_or_else(Vec::new, |merged| {
+                pods_to_relabel(cluster, entry.owner(), &merged.duplicates)
+            });
             NextWork {
+                revision,
                 work: Some(Work::FixHistory(step, relabel)),
                 ..NextWork::default()
             }
@@ -102,7 +131,7 @@ pub(crate) fn next(cluster: &Cluster, entry: &Entry, refused: &RefusedUids) -> N
             let is_cleanup_blocked = removable.len() < excess;
             let work = (!removable.is_empty()).then_some(Work::DeleteRevisions(removable));
             NextWork {
-                revision: Some(hash),
+                revision: Some(TemplateRevision::single(hash)),
                 work,
                 is_cleanup_blocked,
             }
@@ -110,12 +139,24 @@ pub(crate) fn next(cluster: &Cluster, entry: &Entry, refused: &RefusedUids) -> N
     }
 }
 
-/// Returns the pods with the hash of a revision that is being merged into another.
-fn pods_to_relabel(cluster: &Cluster, daemon_set: &Owner, step: &Step) -> Vec<Target> {
-    let Step::Merge { duplicates, .. } = step else {
-        return Vec::new();
+/// Returns the revision that stays, if this step merges revisions. A duplicate may have the same hash as that revision:
+/// then its pods already have the right label.
+fn merged_revision(step: &Step) -> Option<TemplateRevision> {
+    let Step::Merge { keep, duplicates } = step else {
+        return None;
     };
-    let hashes: HashSet<_> = duplicates.iter().filter_map(CachedRevision::hash).collect();
+    let hash = keep.hash()?.to_owned();
+    let hashes = duplicates.iter().filter_map(CachedRevision::hash);
+    let duplicates = hashes.filter(|duplicate| *duplicate != hash).map(str::to_owned);
+    Some(TemplateRevision {
+        duplicates: duplicates.collect(),
+        hash,
+    })
+}
+
+/// Returns the pods with one of these hashes, which belong to revisions that are being merged into another.
+fn pods_to_relabel(cluster: &Cluster, daemon_set: &Owner, hashes: &[String]) -> Vec<Target> {
+    let hashes: HashSet<_> = hashes.iter().map(String::as_str).collect();
     let pods = cluster.pods().owned_by(daemon_set);
     let has_merged_hash = |labels: &StringMap| {
         labels

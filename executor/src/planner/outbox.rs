@@ -95,6 +95,11 @@ impl Outbox {
         self.daemon_sets.insert(uid);
     }
 
+    /// Whether a `DaemonSet` is due.
+    pub(crate) fn has_daemon_set(&self, uid: &SharedStr) -> bool {
+        self.daemon_sets.contains(uid)
+    }
+
     /// Queues the outcome of an action.
     pub(crate) fn add_outcome(&mut self, action_id: u64, outcome: ActionOutcome) {
         self.done.push(ActionDone {

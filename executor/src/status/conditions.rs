@@ -107,6 +107,7 @@ pub(crate) fn problem_reason(problem: &Problem) -> &'static str {
         ProblemCode::SelectsEverything => "SelectingAll",
         ProblemCode::MalformedTerm => "MalformedNodeAffinity",
         ProblemCode::Malformed => "MalformedField",
+        ProblemCode::Invalid => "InvalidField",
         ProblemCode::UnknownRevision | ProblemCode::UnknownOverhead | ProblemCode::Unspecified => {
             "PlannerProblem"
         }

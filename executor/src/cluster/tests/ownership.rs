@@ -84,16 +84,32 @@ fn a3_pods_of_other_controllers_are_not_cached() {
     apply_pod(&mut cluster, read(&foreign));
     assert!(cluster.touched.pods.is_empty() && cluster.touched.upkeep.is_empty());
     assert!(cluster.pods().get("uid of p1").is_none());
-    let imposter =
-        json!([{"apiVersion": "example.com/v1", "kind": "DaemonSet", "uid": "ds-1", "controller": true}]);
-    apply_pod(
-        &mut cluster,
-        read(&with(
-            pod_json("p2", 4),
-            json!({"metadata": {"ownerReferences": imposter}}),
-        )),
-    );
-    assert!(cluster.pods().get("uid of p2").is_none());
+}
+
+#[test]
+fn a3_pods_of_daemon_sets_of_another_api_group_are_not_sent_or_adopted() {
+    let mut cluster = with_agent();
+    let mut foreign = owned_by("uid of another agent");
+    foreign[0]["apiVersion"] = json!("apps.kruise.io/v1alpha1");
+    let foreign = json!({"metadata": {"ownerReferences": foreign}});
+    apply_pod(&mut cluster, read(&with(pod_json("p1", 4), foreign)));
+    assert!(cluster.pod_facts("uid of p1").is_none());
+    assert_eq!(cluster.pods().owned_by(&owner("ds-1")).count(), 0);
+    assert_eq!(cluster.pods().orphans().count(), 0);
+    assert!(cluster.touched.upkeep.is_empty());
+}
+
+#[test]
+fn a3_pod_belongs_to_its_daemon_set_whatever_api_version_its_reference_has() {
+    for version in ["apps/v1", "apps/v1beta2", "extensions/v1beta1", ""] {
+        let mut cluster = with_agent();
+        let mut reference = owned_by("ds-1");
+        reference[0]["apiVersion"] = json!(version);
+        let reference = json!({"metadata": {"ownerReferences": reference}});
+        apply_pod(&mut cluster, read(&with(pod_json("p1", 4), reference)));
+        assert!(cluster.pod_facts("uid of p1").is_some(), "{version}");
+        assert_eq!(cluster.pods().owned_by(&owner("ds-1")).count(), 1, "{version}");
+    }
 }
 
 #[test]
@@ -159,7 +175,14 @@ fn selectors_match_as_in_kubernetes() {
             .collect();
         Entry::new(agent_with(selector)).selects(&labels)
     };
-    let one = |operator: &str| json!([{"key": "a", "operator": operator, "values": ["x", "y"]}]);
+    let one = |operator: &str| {
+        let values = if operator.ends_with("In") {
+            &["x", "y"][..]
+        } else {
+            &[]
+        };
+        json!([{"key": "a", "operator": operator, "values": values}])
+    };
     let (x, z) = ([("a", "x")], [("a", "z")]);
     assert!(selects(one("In"), &x) && !selects(one("In"), &z) && !selects(one("In"), &[]));
     assert!(!selects(one("NotIn"), &x) && selects(one("NotIn"), &z) && selects(one("NotIn"), &[]));

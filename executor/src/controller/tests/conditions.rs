@@ -3,6 +3,7 @@
 use everynode_proto::planner::v1::DaemonSetCondition;
 
 use super::*;
+use crate::{live_view::queries::PodFilter, status::conditions::problem_reason};
 
 fn counted(actions: Vec<PlannedAction>) -> Plan {
     let available = DaemonSetCondition {
@@ -104,5 +105,56 @@ async fn disabled_conditions_are_removed() {
     assert_eq!(
         call.body["status"]["conditions"],
         json!([{"$patch": "delete", "type": "Degraded"}])
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn problem_of_any_kind_in_a_plan_is_an_event_a_condition_and_in_the_view() {
+    let known = (0..).take_while(|code| ProblemCode::try_from(*code).is_ok());
+    // A newer planner may know other kinds.
+    for code in known.chain([99]) {
+        let (mut rig, mut planner) = Rig::synced_with(true, &["n1"], &[]).await;
+        let problem = Problem {
+            code,
+            object: "daemonset default/agent".to_owned(),
+            field: "spec.template.spec.tolerations[0].operator".to_owned(),
+            message: "it is not known".to_owned(),
+        };
+        let reason = problem_reason(&problem);
+        let plan = Plan {
+            problems: vec![problem.clone()],
+            ..counted(Vec::new())
+        };
+        planner.send_plan(plan).await;
+        let note = "spec.template.spec.tolerations[0].operator: it is not known";
+        let degraded = format!("Degraded True {reason}: daemonset default/agent: {note}");
+        assert_eq!(written(&mut rig, "11").await, [AVAILABLE, &degraded]);
+        assert_eq!(rig.events().await, [format!("{reason}: {note}")]);
+        let shown = rig.query_client.daemon_set("ds-1", PodFilter::All).await;
+        assert_eq!(shown.unwrap().unwrap().problems, [problem]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn event_names_the_object_of_a_problem_that_is_not_the_daemon_set() {
+    let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
+    let problem = |object: &str, field: &str| Problem {
+        object: object.to_owned(),
+        field: field.to_owned(),
+        message: "it is odd".to_owned(),
+        ..Problem::default()
+    };
+    let problems = vec![problem("node n1", "spec.taints[0].effect"), problem("", "")];
+    let plan = Plan {
+        problems,
+        ..Plan::default()
+    };
+    planner.send_plan(plan).await;
+    assert_eq!(
+        rig.events().await,
+        [
+            "PlannerProblem: node n1: spec.taints[0].effect: it is odd",
+            "PlannerProblem: it is odd"
+        ]
     );
 }

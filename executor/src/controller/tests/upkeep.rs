@@ -1,5 +1,7 @@
 //! Upkeep, before plans and alongside them.
 
+use everynode_proto::planner::v1::fact::Fact;
+
 use super::*;
 
 #[tokio::test(start_paused = true)]
@@ -124,25 +126,147 @@ async fn h3_revision_beyond_the_limit_is_deleted_after_its_last_pod() {
     assert!(rig.is_idle().await);
 }
 
-#[tokio::test(start_paused = true)]
-async fn h1_duplicate_revision_stays_until_another_event() {
-    let (mut rig, _planner) = Rig::synced(&["n1"], &[]).await;
+/// A second revision with the agent's template.
+fn duplicate() -> Change {
     let duplicate = with(
         revision_json("r2", 2),
         json!({"metadata": {"resourceVersion": "20"}}),
     );
-    rig.report(Change::Revision(watch::Event::Changed(read(&duplicate))))
-        .await;
-    tokio::time::sleep(Duration::from_mins(1)).await;
-    assert!(rig.is_idle().await);
-    let labeled = with(
-        duplicate,
-        json!({"metadata": {"resourceVersion": "21", "labels": {"a": "b"}}}),
-    );
-    rig.report(Change::Revision(watch::Event::Changed(read(&labeled))))
-        .await;
+    Change::Revision(watch::Event::Changed(read(&duplicate)))
+}
+
+fn with_hash(pod: Value, hash: &str) -> Value {
+    let labels = json!({"controller-revision-hash": hash});
+    with(pod, json!({"metadata": {"labels": labels}}))
+}
+
+#[tokio::test(start_paused = true)]
+async fn h1_duplicate_revision_is_merged_when_a_node_a_pod_or_the_daemon_set_changes() {
+    let pod = with_hash(pod_json("p1", 30), "r2");
+    let labeled = agent_with(json!({"metadata": {"resourceVersion": "30", "labels": {"a": "b"}}}));
+    for event in [
+        Change::Node(watch::Event::Changed(node("n2"))),
+        Change::Pod(watch::Event::Changed(read(&pod))),
+        Change::Pod(watch::Event::Gone(read(&pod))),
+        Change::DaemonSet(watch::Event::Changed(labeled)),
+    ] {
+        let (mut rig, _planner) = Rig::synced(&["n1"], &[]).await;
+        rig.report(duplicate()).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(rig.is_idle().await, "its creator may still be using it");
+        let (begun, what) = (Instant::now(), format!("{event:?}"));
+        rig.report(event).await;
+        let call = rig.api.expect("DELETE", &format!("{REVISIONS}/r1")).await;
+        assert!(begun.elapsed() < Duration::from_secs(1), "{what}");
+        call.answer(&json!({}));
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        assert!(rig.is_idle().await, "{what}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn h1_duplicate_revision_is_merged_after_some_seconds_if_nothing_else_happens() {
+    let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
+    let begun = Instant::now();
+    tokio::spawn(async move { while planner.requests.recv().await.is_some() {} });
+    rig.report(duplicate()).await;
+    let call = rig.api.expect("DELETE", &format!("{REVISIONS}/r1")).await;
+    let waited = begun.elapsed();
+    let range = Duration::from_secs(5)..=Duration::from_secs(10);
+    assert!(range.contains(&waited), "{waited:?}");
+    call.answer(&json!({}));
+}
+
+/// Waits for the `DaemonSet`'s next facts, and returns its revision and the revisions that equal it.
+async fn announced_revisions(planner: &mut FakePlannerSession) -> (String, Vec<String>) {
+    loop {
+        for fact in planner.next_request().await.facts {
+            if let Some(Fact::DaemonSetChanged(facts)) = fact.fact {
+                return (facts.update_revision, facts.equal_revisions);
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn h1_planner_knows_the_duplicates_before_their_pods_are_relabeled() {
+    let (mut rig, mut planner) = Rig::synced(&["n1"], &[pod_json("p1", 3)]).await;
+    rig.report(duplicate()).await;
+    rig.report(Change::Node(watch::Event::Changed(node("n2")))).await;
+    let call = rig.api.expect("PATCH", &format!("{PODS}/p1")).await;
+    let merging = ("r2".to_owned(), vec!["r1".to_owned()]);
+    assert_eq!(announced_revisions(&mut planner).await, merging);
+    call.answer(&with_hash(pod_json("p1", 21), "r2"));
     let call = rig.api.expect("DELETE", &format!("{REVISIONS}/r1")).await;
     call.answer(&json!({}));
+    let merged = ("r2".to_owned(), Vec::new());
+    assert_eq!(announced_revisions(&mut planner).await, merged);
+    assert!(rig.is_idle().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn h1_merge_waits_until_the_planner_is_told_and_does_without_a_planner() {
+    let (mut rig, mut planner) = Rig::synced(&["n1"], &[pod_json("p1", 3)]).await;
+    // The planner doesn't read this request, and its channel has room for only one.
+    rig.report(Change::Node(watch::Event::Changed(node("n2")))).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    rig.report(duplicate()).await;
+    rig.report(Change::Node(watch::Event::Changed(node("n3")))).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    assert!(rig.is_idle().await, "the planner doesn't know the duplicate yet");
+    let merging = ("r2".to_owned(), vec!["r1".to_owned()]);
+    assert_eq!(announced_revisions(&mut planner).await, merging);
+    let call = rig.api.expect("PATCH", &format!("{PODS}/p1")).await;
+    drop(call);
+
+    let (mut rig, planner) = Rig::synced(&["n1"], &[pod_json("p1", 3)]).await;
+    rig.lose_planner(planner).await;
+    rig.report(duplicate()).await;
+    rig.report(Change::Node(watch::Event::Changed(node("n2")))).await;
+    rig.api.expect("PATCH", &format!("{PODS}/p1")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn postponed_merge_starts_when_the_planner_is_lost() {
+    let (mut rig, planner) = Rig::synced(&["n1"], &[pod_json("p1", 3)]).await;
+    // The planner doesn't read this request, and its channel has room for only one.
+    rig.report(Change::Node(watch::Event::Changed(node("n2")))).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    rig.report(duplicate()).await;
+    rig.report(Change::Node(watch::Event::Changed(node("n3")))).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    assert!(rig.is_idle().await, "the planner doesn't know the duplicate yet");
+    rig.lose_planner(planner).await;
+    rig.api.expect("PATCH", &format!("{PODS}/p1")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn h1_merge_waits_for_pods_that_are_being_created() {
+    let (mut rig, mut planner) = Rig::synced(&["n1"], &[]).await;
+    planner.send_actions(vec![create(1, "n1")]).await;
+    let creation = rig.api.expect("POST", PODS).await;
+    rig.report(duplicate()).await;
+    rig.report(Change::Node(watch::Event::Changed(node("n2")))).await;
+    assert!(
+        rig.is_idle().await,
+        "the pod that is being created has the old hash"
+    );
+    let pod = accept(creation, 21);
+    let call = rig
+        .api
+        .expect("PATCH", &format!("{PODS}/{}", name_of(&pod)))
+        .await;
+    assert_eq!(
+        call.body["metadata"]["labels"],
+        json!({"controller-revision-hash": "r2"})
+    );
+    call.answer(&with_hash(
+        with(pod, json!({"metadata": {"resourceVersion": "22"}})),
+        "r2",
+    ));
+    let call = rig.api.expect("DELETE", &format!("{REVISIONS}/r1")).await;
+    call.answer(&json!({}));
+    assert!(rig.is_idle().await);
 }
 
 #[tokio::test(start_paused = true)]

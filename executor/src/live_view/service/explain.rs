@@ -1,19 +1,24 @@
 //! Handles `Explain`: the planner's verdicts, with the pods and waits on each node.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use everynode_proto::{
     executor::v1::{ExplainRequest, ExplainResponse},
-    planner::v1::{NodeFacts, NodeVerdict, PodFacts},
+    planner::v1::{NodeFacts, NodeVerdict, PodFacts, Problem},
 };
+use everynode_render::ErrorChain;
+use futures::FutureExt;
 use tonic::Status;
 
 use super::{
     Executor,
     callers::{Caller, access::AccessRequest},
-    objects,
+    objects, pod_reasons,
     request::ExplainTarget,
-    sorted, status,
+    runtime_classes, sorted, status,
 };
 use crate::{
     apiserver::objects::DaemonSet,
@@ -40,11 +45,14 @@ pub(super) async fn explain(
     let nodes = nodes(executor, caller, target.node.as_deref()).await?;
     let mut snapshots = HashMap::new();
     let mut requested = Vec::new();
+    let mut class_names = BTreeSet::new();
     for object in daemon_sets {
         let filter = target.node.clone().map_or(PodFilter::All, PodFilter::OnNode);
         // A `DaemonSet` that was deleted after the overview is left out.
         if let Some(snapshot) = executor.snapshot(object, filter).await? {
-            requested.push(objects::daemon_set(object, &objects::template(object)));
+            let template = objects::template(object);
+            class_names.extend(objects::runtime_class(&template).map(str::to_owned));
+            requested.push(objects::daemon_set(object, &template));
             snapshots.insert(object.key(), snapshot);
         }
     }
@@ -53,11 +61,27 @@ pub(super) async fn explain(
     }
     let context = executor.context(&overview);
     let nodes = nodes.iter().map(|facts| objects::node(facts)).collect();
-    let answer = executor.planner.explain(requested, nodes).await?;
+    let verdicts = async {
+        let classes = runtime_classes::read(executor, class_names).await;
+        let answer = executor.planner.explain(requested, nodes, classes.found).await?;
+        Ok::<_, Status>((answer, classes.failure))
+    };
+    let reasons = pod_reasons::read(executor, caller, &mut snapshots).map(Ok);
+    let ((answer, failure), ()) = tokio::try_join!(verdicts, reasons)?;
+    let mut problems = answer.problems;
+    // The verdicts don't depend on RuntimeClasses, so a failure to read them is only a problem in the answer.
+    problems.extend(failure.map(|(name, error)| Problem {
+        object: format!("runtimeclass {name}"),
+        message: format!(
+            "can't be read, so nodes that don't meet its conditions aren't named: {}",
+            ErrorChain(&error)
+        ),
+        ..Problem::default()
+    }));
     Ok(ExplainResponse {
         placements: placements(answer.verdicts, &snapshots, &context),
         summaries: answer.summaries,
-        problems: answer.problems,
+        problems,
     })
 }
 

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 
 use everynode_proto::{
     executor::v1::{GetNodeOverheadRequest, GetNodeOverheadResponse},
-    facts::RawStruct,
     planner::v1::{NodeSimulation, SimulateNodesRequest},
 };
 use tonic::Status;
@@ -13,9 +12,8 @@ use tonic::Status;
 use super::{
     Executor,
     callers::{Caller, access::AccessRequest},
-    explain, objects, request, sorted, status,
+    explain, objects, request, runtime_classes, sorted, status,
 };
-use crate::apiserver::names::is_name;
 
 pub(super) async fn node_overhead(
     executor: &Executor,
@@ -41,11 +39,11 @@ pub(super) async fn node_overhead(
         Err(error) => return Err(status::api(&format!("the node {name}"), &error)),
     };
     let allocatable = objects::allocatable(&node);
-    let mut runtime_classes = BTreeSet::new();
+    let mut class_names = BTreeSet::new();
     let mut daemon_sets = Vec::new();
     for object in sorted(&overview) {
         let template = objects::template(object);
-        runtime_classes.extend(objects::runtime_class(&template).map(str::to_owned));
+        class_names.extend(objects::runtime_class(&template).map(str::to_owned));
         daemon_sets.push(objects::daemon_set(object, &template));
     }
     if daemon_sets.is_empty() {
@@ -60,11 +58,15 @@ pub(super) async fn node_overhead(
             ..GetNodeOverheadResponse::default()
         });
     }
+    let classes = runtime_classes::read(executor, class_names).await;
+    if let Some((name, error)) = classes.failure {
+        return Err(status::api(&format!("the RuntimeClass {name}"), &error));
+    }
     let request = SimulateNodesRequest {
         daemon_sets,
-        node_templates: Vec::new(),
         nodes: vec![objects::simulated(&node, &allocatable)],
-        runtime_classes: read_runtime_classes(executor, runtime_classes).await?,
+        runtime_classes: classes.found,
+        ..SimulateNodesRequest::default()
     };
     let answer = executor.planner.simulate(request).await?;
     let node = answer.nodes.into_iter().next();
@@ -77,21 +79,4 @@ pub(super) async fn node_overhead(
         problems: answer.problems,
         allocatable,
     })
-}
-
-/// Reads the `RuntimeClass`es with these names. It skips those that don't exist or that this executor may not read; the
-/// planner reports their overhead as unknown.
-async fn read_runtime_classes(
-    executor: &Executor,
-    names: BTreeSet<String>,
-) -> Result<Vec<RawStruct>, Status> {
-    let mut found = Vec::new();
-    for name in names.iter().filter(|name| is_name(name)) {
-        match executor.api.get_runtime_class(name).await {
-            Ok(object) => found.push(RawStruct::from(&object)),
-            Err(error) if error.is_final() => {}
-            Err(error) => return Err(status::api(&format!("the RuntimeClass {name}"), &error)),
-        }
-    }
-    Ok(found)
 }

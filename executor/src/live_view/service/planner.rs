@@ -42,7 +42,8 @@ impl PlannerClient {
         Self { client }
     }
 
-    /// Returns the verdict on each pair of `DaemonSet` and node. Splits large requests into several calls.
+    /// Returns the verdict on each pair of `DaemonSet` and node. Splits large requests into several calls, and sends
+    /// the `RuntimeClass`es with each of them.
     ///
     /// # Errors
     /// `UNAVAILABLE` when no planner answers; otherwise the planner's error, translated for the caller.
@@ -50,6 +51,7 @@ impl PlannerClient {
         &self,
         daemon_sets: Vec<RawStruct>,
         nodes: Vec<RawStruct>,
+        runtime_classes: Vec<RawStruct>,
     ) -> Result<ExplainResponse, Status> {
         let mut merged = ExplainResponse::default();
         let nodes = chunks(nodes, MAX_NODES_PER_CALL);
@@ -58,6 +60,7 @@ impl PlannerClient {
                 let request = ExplainRequest {
                     daemon_sets: daemon_sets.clone(),
                     nodes: nodes.clone(),
+                    runtime_classes: runtime_classes.clone(),
                 };
                 let mut client = self.client.clone();
                 merge(

@@ -4,6 +4,7 @@ mod daemon_sets;
 mod lifetimes;
 mod overheads;
 mod planner;
+mod pod_reasons;
 mod rights;
 mod serving;
 mod watching;
@@ -31,8 +32,8 @@ use crate::{
     controller::tests::{FakePlannerSession, Rig, accept, create, rig},
     program::args::Args,
     testing::{
-        PODS, Server, agent, agent_json, agent_with, forbidden, not_found, pod_json, read, revision_json,
-        server, with,
+        PODS, Server, agent, agent_json, agent_with, forbidden, not_found, pod_json, read, refusal,
+        revision_json, server, with,
     },
 };
 

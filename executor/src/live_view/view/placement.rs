@@ -46,7 +46,7 @@ pub(crate) fn of(
     };
     Placement {
         verdict: Some(verdict),
-        pods: pods.iter().map(|facts| pod(facts)).collect(),
+        pods: pods.iter().map(|facts| pod(facts, snapshot)).collect(),
         waits,
     }
 }

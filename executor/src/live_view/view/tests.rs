@@ -40,6 +40,7 @@ fn snapshot(counters: [i32; 4]) -> Snapshot {
         creations: RequestedActions::default(),
         deletions: RequestedActions::default(),
         pods: Vec::new(),
+        pod_reasons: HashMap::new(),
     }
 }
 
@@ -156,7 +157,7 @@ fn pod_is_shown_with_the_phase_of_kubernetes() {
         created: Some(at(7)),
         ..pending("agent-a", "n1")
     };
-    let shown = pod_shown(&facts);
+    let shown = pod_shown(&facts, &snapshot([1, 1, 1, 0]));
     assert_eq!(
         (shown.name.as_str(), shown.phase.as_str()),
         ("agent-a", "Pending")

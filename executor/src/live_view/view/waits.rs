@@ -31,7 +31,7 @@ pub(crate) fn of_daemon_set(snapshot: &Snapshot, context: &Context) -> Vec<Wait>
                 .map(|refusal| refused(actions, refusal, what)),
         );
     }
-    waits.extend(stuck(&pods));
+    waits.extend(stuck(&pods, snapshot));
     // The template has a revision, so failing upkeep blocks nothing else. An example is an adoption that the API server
     // refuses.
     waits.extend(upkeep(snapshot).filter(|_| snapshot.revision.is_some()));
@@ -44,7 +44,7 @@ pub(crate) fn of_daemon_set(snapshot: &Snapshot, context: &Context) -> Vec<Wait>
 
 /// Returns the waits of some of the `DaemonSet`'s pods.
 pub(super) fn of_pods(pods: &[&PodFacts], snapshot: &Snapshot, context: &Context) -> Vec<Wait> {
-    let mut waits = stuck(pods);
+    let mut waits = stuck(pods, snapshot);
     waits.extend(terminating(pods));
     waits.extend(availability(pods, snapshot, context));
     waits
@@ -128,7 +128,7 @@ fn terminating(pods: &[&PodFacts]) -> Option<Wait> {
 }
 
 /// Pods that aren't ready, for any reason.
-fn stuck(pods: &[&PodFacts]) -> Vec<Wait> {
+fn stuck(pods: &[&PodFacts], snapshot: &Snapshot) -> Vec<Wait> {
     let remaining = filtered(pods, |pod| !pod.deleting);
     let has_failed = |pod: &PodFacts| pod.phase() == PodPhase::Failed;
     let failed = filtered(&remaining, has_failed);
@@ -136,25 +136,40 @@ fn stuck(pods: &[&PodFacts]) -> Vec<Wait> {
     let unready = filtered(&remaining, |pod| {
         !has_failed(pod) && pod.bound && pod.ready_since.is_none()
     });
-    let for_node = |pod: &PodFacts| match pod.node.as_str() {
-        "" => pod.name.clone(),
-        node => format!("{} for {node}", pod.name),
+    let reason = |pod: &PodFacts| snapshot.pod_reasons.get(&pod.uid);
+    let with_reason = |shown: String, pod: &PodFacts| match reason(pod) {
+        Some(reason) => format!("{shown} ({reason})"),
+        None => shown,
     };
-    let with_phase = |pod: &PodFacts| format!("{} ({})", phrases::on_node(pod), phase(pod));
+    let describe_unbound = |pod: &PodFacts| {
+        let shown = match pod.node.as_str() {
+            "" => pod.name.clone(),
+            node => format!("{} for {node}", pod.name),
+        };
+        with_reason(shown, pod)
+    };
+    let describe_unready = |pod: &PodFacts| {
+        let (shown, phase) = (phrases::on_node(pod), phase(pod));
+        match reason(pod) {
+            Some(reason) => format!("{shown} ({phase}, {reason})"),
+            None => format!("{shown} ({phase})"),
+        }
+    };
+    let describe_failed = |pod: &PodFacts| with_reason(phrases::on_node(pod), pod);
     let failed_text = (
         "has failed and is replaced after its back-off",
         "have failed and are replaced after their back-off",
     );
     let unbound_text = ("isn't bound to its node yet", "aren't bound to their nodes yet");
     [
-        pods_wait(WaitCode::Scheduling, &unbound, unbound_text, for_node),
+        pods_wait(WaitCode::Scheduling, &unbound, unbound_text, describe_unbound),
         pods_wait(
             WaitCode::Readiness,
             &unready,
             ("isn't ready", "aren't ready"),
-            with_phase,
+            describe_unready,
         ),
-        pods_wait(WaitCode::FailedPods, &failed, failed_text, phrases::on_node),
+        pods_wait(WaitCode::FailedPods, &failed, failed_text, describe_failed),
     ]
     .into_iter()
     .flatten()

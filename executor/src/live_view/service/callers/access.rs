@@ -45,13 +45,14 @@ pub(in super::super) struct AccessRequest {
 pub(super) enum Kind {
     DaemonSets,
     Nodes,
+    Pods,
 }
 
 impl Kind {
     fn group(self) -> &'static str {
         match self {
             Self::DaemonSets => "apps",
-            Self::Nodes => "",
+            Self::Nodes | Self::Pods => "",
         }
     }
 
@@ -59,6 +60,7 @@ impl Kind {
         match self {
             Self::DaemonSets => "daemonsets",
             Self::Nodes => "nodes",
+            Self::Pods => "pods",
         }
     }
 }
@@ -100,6 +102,16 @@ impl AccessRequest {
             kind: Kind::Nodes,
             namespace: String::new(),
             name: name.unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// The right to read every pod of a namespace, or of all namespaces if it is empty.
+    pub(in super::super) fn pods(namespace: &str) -> Self {
+        Self {
+            verb: "get",
+            kind: Kind::Pods,
+            namespace: namespace.to_owned(),
+            name: String::new(),
         }
     }
 

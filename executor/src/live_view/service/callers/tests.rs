@@ -28,6 +28,8 @@ struct State {
     rights: BTreeSet<String>,
     is_busy: bool,
     reviews: Vec<String>,
+    /// Paths of the objects that were read.
+    reads: Vec<String>,
 }
 
 impl FakeApiServer {
@@ -37,6 +39,7 @@ impl FakeApiServer {
             rights: rights.iter().map(|right| (*right).to_owned()).collect(),
             is_busy: false,
             reviews: Vec::new(),
+            reads: Vec::new(),
         })));
         let (client, mut server) = server();
         let fake = cluster.clone();
@@ -53,6 +56,7 @@ impl FakeApiServer {
         let spec = call.body["spec"].clone();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         if call.method == "GET" {
+            state.reads.push(call.path.clone());
             let (code, body) = crate::testing::not_found();
             return call.answer_with(code, &body);
         }
@@ -87,6 +91,11 @@ impl FakeApiServer {
     /// The reviews that were requested, in order.
     pub(in super::super) fn reviews(&self) -> Vec<String> {
         self.0.lock().reviews.clone()
+    }
+
+    /// The paths of the objects that were read, in order.
+    pub(in super::super) fn reads(&self) -> Vec<String> {
+        self.0.lock().reads.clone()
     }
 
     pub(in super::super) fn revoke_token(&self) {

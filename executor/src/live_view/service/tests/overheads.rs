@@ -112,3 +112,82 @@ async fn missing_node_is_not_found_with_similar_names() {
     }
     assert_eq!(view.overhead("").await.unwrap_err().code(), Code::InvalidArgument);
 }
+
+#[tokio::test(start_paused = true)]
+async fn explanation_sends_the_runtime_classes_that_the_templates_name() {
+    let mut view = with_classes().await;
+    let gvisor =
+        json!({"metadata": {"name": "gvisor"}, "scheduling": {"nodeSelector": {"runtime": "gvisor"}}});
+    for (daemon_set, sent) in [("default/agent", 0), ("default/b", 1)] {
+        let mut client = view.client.clone();
+        let request = ExplainRequest {
+            daemon_set: daemon_set.to_owned(),
+            node: "n1".to_owned(),
+        };
+        let pending = tokio::spawn(async move { client.explain(request).await });
+        for _ in 0..sent {
+            let call = view.api.expect("GET", &format!("{CLASSES}/gvisor")).await;
+            call.answer(&gvisor);
+        }
+        let answer = soon(pending).await.unwrap().unwrap().into_inner();
+        assert_eq!(answer.problems, []);
+        let classes = raw_struct::expand(view.planner.explained_classes());
+        let classes: Vec<Value> = classes
+            .iter()
+            .map(|class| class.read("RuntimeClass").unwrap())
+            .collect();
+        assert_eq!(classes, vec![gvisor.clone(); sent]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn explanation_waits_only_seconds_for_runtime_classes() {
+    let mut view = with_classes().await;
+    let begun = tokio::time::Instant::now();
+    let answer = view.explain("default/b", "n1").await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+    assert_eq!(answer.placements.len(), 1);
+    assert_eq!(
+        answer.problems[0].message,
+        "can't be read, so nodes that don't meet its conditions aren't named: the API server gave no clear answer \
+         within 5 s"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn explanation_reports_a_runtime_class_that_cannot_be_read_for_the_moment() {
+    let mut view = with_classes().await;
+    let broken = refusal(500, "InternalError", "etcd is down");
+    let unread = "can't be read, so nodes that don't meet its conditions aren't named: ";
+    for (daemon_set, class, (code, body), problem) in [
+        ("default/d", "missing", not_found(), None),
+        ("default/e", "secret", forbidden("not yours"), None),
+        ("default/b", "gvisor", (500, broken), Some(unread)),
+    ] {
+        let mut client = view.client.clone();
+        let request = ExplainRequest {
+            daemon_set: daemon_set.to_owned(),
+            node: "n1".to_owned(),
+        };
+        let pending = tokio::spawn(async move { client.explain(request).await });
+        let call = view.api.expect("GET", &format!("{CLASSES}/{class}")).await;
+        call.answer_with(code, &body);
+        let answer = soon(pending).await.unwrap().unwrap().into_inner();
+        assert_eq!(answer.placements.len(), 1);
+        let problems: Vec<_> = answer
+            .problems
+            .iter()
+            .map(|found| (found.object.as_str(), found.message.as_str()))
+            .collect();
+        match problem {
+            None => assert!(problems.is_empty(), "{problems:?}"),
+            Some(message) => {
+                let [(object, found)] = problems[..] else {
+                    panic!("{problems:?}")
+                };
+                assert_eq!(object, "runtimeclass gvisor");
+                assert!(found.starts_with(message), "{found}");
+            }
+        }
+    }
+}

@@ -25,6 +25,8 @@ struct State {
     calls: usize,
     /// The last simulation request.
     simulated: Option<wire::SimulateNodesRequest>,
+    /// The `RuntimeClass`es of the last request to explain.
+    classes: Vec<facts::RawStruct>,
 }
 
 impl FakePlanner {
@@ -44,6 +46,10 @@ impl FakePlanner {
 
     pub(super) fn simulated(&self) -> wire::SimulateNodesRequest {
         self.0.lock().simulated.take().unwrap()
+    }
+
+    pub(super) fn explained_classes(&self) -> Vec<facts::RawStruct> {
+        std::mem::take(&mut self.0.lock().classes)
     }
 
     fn record_call(&self) -> Result<(), Status> {
@@ -94,6 +100,7 @@ impl PlannerService for FakePlanner {
     ) -> Result<Response<wire::ExplainResponse>, Status> {
         self.record_call()?;
         let request = request.into_inner();
+        self.0.lock().classes = request.runtime_classes;
         let (daemon_sets, nodes) = (daemon_sets(request.daemon_sets), nodes(request.nodes));
         assert!(daemon_sets.len() * nodes.len() <= 100_000);
         let mut response = wire::ExplainResponse::default();

@@ -17,7 +17,11 @@ pub(super) struct TokenRig {
 
 impl TokenRig {
     pub(super) async fn new(nodes: &[&str], rights: &[&str]) -> Self {
-        let (rig, planned) = Rig::synced(nodes, &[]).await;
+        Self::with_pods(nodes, &[], rights).await
+    }
+
+    async fn with_pods(nodes: &[&str], pods: &[Value], rights: &[&str]) -> Self {
+        let (rig, planned) = Rig::synced(nodes, pods).await;
         let (leads, leadership) = state::channel(Leadership::ours("me"));
         let (cluster, api) = FakeApiServer::start(rights);
         let tokens = TokenAuthenticator::new(api.clone(), rig.metrics.clone());
@@ -91,6 +95,22 @@ async fn placement_needs_the_rights_to_the_daemon_set_and_to_the_nodes() {
         refused.message().contains("cannot list resource \"daemonsets\""),
         "{refused}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn reasons_of_pods_need_the_right_to_get_pods_in_their_namespace() {
+    let (daemon_set, node) = ("get daemonsets default/agent", "get nodes n1");
+    let read = [format!("{PODS}/p1")];
+    for (rights, reads) in [
+        (&[daemon_set, node][..], &[][..]),
+        (&[daemon_set, node, "get pods elsewhere"], &[]),
+        (&[daemon_set, node, "get pods default"], &read),
+    ] {
+        let rig = TokenRig::with_pods(&["n1"], &[pod_json("p1", 3)], rights).await;
+        let answer = rig.explain("default/agent", "n1").await.unwrap();
+        assert_eq!(answer.placements[0].pods[0].name, "p1");
+        assert_eq!(rig.cluster.reads(), reads, "{rights:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -215,3 +215,52 @@ fn upkeep_comes_first_while_the_template_has_no_revision() {
         [unready, (WaitCode::Upkeep, failing, 0)]
     );
 }
+
+#[test]
+fn pods_that_are_not_ready_are_described_with_their_reasons() {
+    let change = |name: &str, change: &dyn Fn(&mut PodFacts)| {
+        let mut pod = pending(name, name);
+        change(&mut pod);
+        pod
+    };
+    let mut snapshot = snapshot([4, 4, 4, 0]);
+    snapshot.pods = vec![
+        change("unbound", &|pod| pod.bound = false),
+        change("failed", &|pod| pod.phase = PodPhase::Failed.into()),
+        change("crashing", &|pod| pod.phase = PodPhase::Running.into()),
+        change("silent", &|_| {}),
+    ];
+    for (name, reason, message) in [
+        ("unbound", "Unschedulable", "0/3 nodes are available"),
+        ("failed", "Evicted", ""),
+        ("crashing", "CrashLoopBackOff", "back-off"),
+        ("gone", "Odd", ""),
+    ] {
+        let reason = PodReason {
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+        };
+        snapshot.pod_reasons.insert(format!("uid of {name}"), reason);
+    }
+    assert_eq!(
+        short(&waits(&snapshot)),
+        [
+            (
+                WaitCode::Scheduling,
+                "1 pod isn't bound to its node yet: unbound for unbound (Unschedulable: 0/3 nodes are available)",
+                1
+            ),
+            (
+                WaitCode::Readiness,
+                "2 pods aren't ready: crashing on crashing (Running, CrashLoopBackOff: back-off), silent on silent \
+                 (Pending)",
+                2
+            ),
+            (
+                WaitCode::FailedPods,
+                "1 pod has failed and is replaced after its back-off: failed on failed (Evicted)",
+                1
+            ),
+        ]
+    );
+}

@@ -13,6 +13,10 @@ fn recorded(number: i64) -> (String, Value) {
     (name, serde_json::from_slice(&body).unwrap())
 }
 
+fn hash(next: &NextWork) -> Option<&str> {
+    next.revision.as_ref().map(|revision| revision.hash.as_str())
+}
+
 fn record() -> Work {
     Work::FixHistory(Step::Record(4), Vec::new())
 }
@@ -34,7 +38,7 @@ fn h1_history_in_order_yields_the_revision() {
         &[],
         &[old_revision_json("r0", 3), revision_json("r1", 4)],
     ));
-    assert_eq!(next.revision.as_deref(), Some("r1"));
+    assert_eq!(next.revision, Some(TemplateRevision::single("r1".to_owned())));
     assert!(next.work.is_none() && !next.is_cleanup_blocked);
 }
 
@@ -77,13 +81,34 @@ fn h1_only_pods_of_duplicate_revisions_are_relabeled() {
         (keep.name.as_str(), duplicates.len(), relabel),
         ("r2", 1, vec![target("a")])
     );
+    let merged = TemplateRevision {
+        hash: "r2".to_owned(),
+        duplicates: vec!["r1".to_owned()],
+    };
+    assert_eq!(next.revision, Some(merged), "the planner must expect both");
+}
+
+#[test]
+fn pods_are_not_relabeled_if_the_duplicate_has_the_same_hash() {
+    let same_hash = json!({"metadata": {"labels": {"controller-revision-hash": "r1"}}});
+    let pod = with(pod_json("a", 1), same_hash.clone());
+    let copy = with(revision_json("copy", 2), same_hash);
+    let next = next_of(&cluster(agent(), &[pod], &[revision_json("r1", 1), copy]));
+    let Some(Work::FixHistory(Step::Merge { keep, duplicates }, relabel)) = next.work else {
+        panic!("{next:?}")
+    };
+    assert_eq!(
+        (keep.name.as_str(), duplicates.len(), relabel),
+        ("copy", 1, Vec::new())
+    );
+    assert_eq!(next.revision, Some(TemplateRevision::single("r1".to_owned())));
 }
 
 #[test]
 fn p6_daemon_set_that_selects_everything_gets_no_history() {
     let everything = agent_with(json!({"spec": {"selector": {"matchLabels": null}}}));
     let next = next_of(&cluster(everything, &[orphan_json("p1", 1)], &[]));
-    assert_eq!(next.revision.as_deref(), Some(""));
+    assert_eq!(hash(&next), Some(""));
     assert!(next.work.is_none());
 }
 
@@ -100,7 +125,7 @@ fn h3_revision_of_a_terminating_pod_stays_until_the_pod_is_gone() {
     assert!(next.work.is_none() && next.is_cleanup_blocked, "{next:?}");
     cluster.apply(Change::Pod(Event::Gone(read(&pod))));
     let next = next_of(&cluster);
-    let Some(Work::DeleteRevisions(revisions)) = next.work else {
+    let Some(Work::DeleteRevisions(revisions)) = &next.work else {
         panic!("{next:?}")
     };
     assert_eq!(
@@ -111,11 +136,7 @@ fn h3_revision_of_a_terminating_pod_stays_until_the_pod_is_gone() {
         ),
         (1, "r0", false)
     );
-    assert_eq!(
-        next.revision.as_deref(),
-        Some("r1"),
-        "the cleanup doesn't delay the planner"
-    );
+    assert_eq!(hash(&next), Some("r1"), "the cleanup doesn't delay the planner");
 }
 
 /// Controller references that carry the agent's uid but mean another object.
