@@ -2,14 +2,19 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 
+	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/transform"
 	apps "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/yaml"
 	helpers "k8s.io/component-helpers/resource"
 	"k8s.io/klog/v2"
 	defaults "k8s.io/kubernetes/pkg/apis/core/v1"
@@ -17,12 +22,19 @@ import (
 	"k8s.io/kubernetes/pkg/scheduler/util"
 )
 
-// question is one JSON value of judge's input. It asks for a verdict on every pair of DaemonSet and node, or for the
-// demand of every pod template.
+// question is one JSON value of judge's input. It asks for a verdict on every pair of DaemonSet and node, for the
+// demand of every pod template, or for the documents in every file.
 type question struct {
 	DaemonSets []apps.DaemonSet       `json:"daemonSets"`
 	Nodes      []core.Node            `json:"nodes"`
 	Templates  []core.PodTemplateSpec `json:"templates"`
+	Files      [][]byte               `json:"files"`
+}
+
+// contents is what kubectl reads from a file: its documents up to the first error.
+type contents struct {
+	Documents []json.RawMessage `json:"documents"`
+	Error     string            `json:"error"`
 }
 
 // demand is what a pod of a template needs, according to the scheduler.
@@ -40,7 +52,8 @@ type hostPort struct {
 // judge answers questions with Kubernetes' own code. It reads questions from standard input and writes one line for
 // each. For a question about DaemonSets, the line has a list for each DaemonSet, with the verdict of
 // kube-controller-manager's DaemonSet controller on each node: "RUN" (the node should run a pod), "KEEP" (an existing
-// pod may stay) or "EXCLUDE". For a question about templates, the line is a list with the demand of each template.
+// pod may stay) or "EXCLUDE". For a question about templates, the line is a list with the demand of each template. For a
+// question about files, it is a list with the contents of each file.
 func judge() {
 	if err := judgeAll(os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -62,6 +75,16 @@ func judgeAll(input io.Reader, output io.Writer) error {
 				demands = append(demands, demandOf(&asked.Templates[i]))
 			}
 			if err := encoder.Encode(demands); err != nil {
+				return fmt.Errorf("answer %d: %w", number, err)
+			}
+			continue
+		}
+		if asked.Files != nil {
+			read := make([]contents, 0, len(asked.Files))
+			for _, file := range asked.Files {
+				read = append(read, contentsOf(file))
+			}
+			if err := encoder.Encode(read); err != nil {
 				return fmt.Errorf("answer %d: %w", number, err)
 			}
 			continue
@@ -108,4 +131,24 @@ func demandOf(template *core.PodTemplateSpec) demand {
 		found.HostPorts = append(found.HostPorts, hostPort{IP: port.HostIP, Protocol: port.Protocol, Port: port.HostPort})
 	}
 	return found
+}
+
+// contentsOf reads a file as kubectl does. Mirrors FileVisitor and StreamVisitor of k8s.io/cli-runtime.
+func contentsOf(file []byte) contents {
+	found := contents{Documents: []json.RawMessage{}}
+	text := transform.NewReader(bytes.NewReader(file), unicode.BOMOverride(unicode.UTF8.NewDecoder()))
+	decoder := yaml.NewYAMLOrJSONDecoder(text, 4096)
+	for {
+		document := runtime.RawExtension{}
+		if err := decoder.Decode(&document); err == io.EOF {
+			return found
+		} else if err != nil {
+			found.Error = err.Error()
+			return found
+		}
+		raw := bytes.TrimSpace(document.Raw)
+		if len(raw) > 0 && !bytes.Equal(raw, []byte("null")) {
+			found.Documents = append(found.Documents, raw)
+		}
+	}
 }

@@ -19,8 +19,8 @@ fn decode_object(input: &Input) -> bool {
         Ok(&object)
     );
     let mut decoded = false;
-    for (index, item) in raw_struct::expand(vec![object]).iter().enumerate() {
-        item.name(index);
+    for item in &raw_struct::expand(vec![object]) {
+        item.name();
         decoded |= item.read::<Value>(item.kind().unwrap_or_default()).is_ok();
         let _ = item.read::<Node>("Node").map(Node::into_facts);
         let _ = item.read::<Pod>("Pod").map(|pod| pod.facts());

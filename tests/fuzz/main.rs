@@ -1,4 +1,4 @@
-//! Fuzz tests: no bytes from the wire may make a program panic or use much memory or time.
+//! Fuzz tests: no bytes from the wire or from a file may make a program panic or use much memory or time.
 //!
 //! Each target gets inputs that are made from a seed. Most inputs are valid ones with small changes. `cargo test` runs
 //! each target for a few seconds, always on the same inputs.
@@ -7,7 +7,7 @@
 //!
 //! - [`driver`]: runs a target and reports the input that fails.
 //! - [`mutate`], [`seeds`], [`requests`]: create inputs by mutating valid bytes and by generating messages.
-//! - [`facts`], [`planner`], [`executor`]: the targets.
+//! - [`facts`], [`planner`], [`executor`], [`reader`]: the targets.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,6 +22,7 @@ mod executor;
 mod facts;
 mod mutate;
 mod planner;
+mod reader;
 mod requests;
 mod seeds;
 

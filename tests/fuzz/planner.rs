@@ -115,12 +115,14 @@ fn no_plan_or_explain_request_panics() {
             seconds: 1_767_326_400,
             nanos: 0,
         }),
+        ..PlanRequest::default()
     });
     // The bytes of each request can also be decoded as the other type.
     let mut valid: Vec<_> = plans.map(|plan| plan.encode_to_vec()).collect();
     let explain = ExplainRequest {
         daemon_sets: sets,
         nodes,
+        ..ExplainRequest::default()
     };
     valid.push(explain.encode_to_vec());
     let make = move |random: &mut Rng| vec![mutated(random, &valid)];

@@ -207,6 +207,7 @@ fn daemon_set(random: &mut Rng) -> DaemonSetFacts {
         min_ready_seconds: sometimes(random, 4, small, |random| random.i32(..60).max(0)),
         update_revision: name(random, "r"),
         template_generation: random.bool().then(|| large(random)),
+        equal_revisions: some(random, 2, |random| name(random, "r")),
     }
 }
 

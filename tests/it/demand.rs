@@ -35,10 +35,14 @@ fn distinct(mut ports: Vec<HostPort>) -> Vec<HostPort> {
     ports
 }
 
-fn daemon_set(template: &Value) -> RawStruct {
+fn daemon_set((index, template): (usize, &Value)) -> RawStruct {
+    let labels = json!({"app": "agent"});
     let object = json!({
-        "apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "agent"},
-        "spec": {"selector": {"matchLabels": {"app": "agent"}}, "template": template},
+        "apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": format!("agent-{index}")},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": template["spec"]},
+        },
     });
     RawStruct::from(object.as_object().unwrap())
 }
@@ -60,7 +64,7 @@ async fn pod_demand_equals_the_schedulers_for_10_000_random_templates() {
     for templates in templates.chunks(MAX_PER_CALL) {
         let reference = pod_demands(&toolbox, templates).await.unwrap();
         let request = SimulateNodesRequest {
-            daemon_sets: templates.iter().map(daemon_set).collect(),
+            daemon_sets: templates.iter().enumerate().map(daemon_set).collect(),
             node_templates: vec![NodeTemplate {
                 name: "node".to_owned(),
                 ..NodeTemplate::default()

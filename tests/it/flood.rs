@@ -97,6 +97,7 @@ impl SampleCalls {
         let explain = ExplainRequest {
             daemon_sets: (0..30).map(daemon_set).collect(),
             nodes: nodes.clone(),
+            ..ExplainRequest::default()
         };
         let plan = PlanRequest {
             daemon_set: Some(daemon_set(0)),

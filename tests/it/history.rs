@@ -1,12 +1,15 @@
 //! Templates and their revisions (contract H1, H4).
 
+use std::time::Duration;
+
 use everynode_tests::daemonsets::{self, DaemonSetBuilder};
+use everynode_tests::nodes::NodeBuilder;
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
-use crate::world::{DEADLINE, World};
+use crate::world::{DEADLINE, World, identities};
 
 async fn revisions(world: &World) -> Vec<(i64, String)> {
     let api: Api<ControllerRevision> = Api::namespaced(world.client.clone(), &world.namespace);
@@ -85,4 +88,54 @@ async fn h1_taken_revision_name_raises_collision_count_and_pods_are_created() {
     let after = revisions(&world).await;
     assert_eq!(after.len(), 2);
     assert!(after.iter().any(|(_, other)| *other != name), "{after:?}");
+}
+
+/// Mirrors `TestDSCUpdatesPodLabelAfterDedupCurHistories` of Kubernetes, which allows the same time.
+#[tokio::test]
+async fn h1_duplicate_revision_is_merged_when_a_node_joins_and_no_pod_restarts() {
+    const LIMIT: Duration = Duration::from_secs(10);
+    let (mut world, before) = World::with_agent(1).await;
+    world.wait_rolled_out().await;
+    let api: Api<ControllerRevision> = Api::namespaced(world.client.clone(), &world.namespace);
+    let mut duplicate = api.list(&ListParams::default()).await.unwrap().items.remove(0);
+    let name = format!("{}-twin", duplicate.name_any());
+    duplicate.metadata.name = Some(name.clone());
+    duplicate.metadata.uid = None;
+    duplicate.metadata.resource_version = None;
+    duplicate
+        .labels_mut()
+        .insert("controller-revision-hash".to_owned(), "twin".to_owned());
+    duplicate.revision = Some(2);
+    api.create(&kube::api::PostParams::default(), &duplicate)
+        .await
+        .unwrap();
+
+    NodeBuilder::new("node-02").create(&world.client).await.unwrap();
+    world.nodes.push("node-02".to_owned());
+    let merged = everynode_tests::wait::eventually(
+        LIMIT,
+        "every pod to have the newest revision, and the other one to be gone",
+        async || {
+            let pods = daemonsets::pods(&world.client, &world.namespace, "agent").await?;
+            let hashes: Vec<_> = pods
+                .iter()
+                .map(|pod| pod.labels().get("controller-revision-hash").cloned())
+                .collect();
+            let are_relabeled = hashes.iter().all(|hash| hash.as_deref() == Some("twin"));
+            anyhow::ensure!(pods.len() == 2 && are_relabeled, "the hashes are {hashes:?}");
+            let left = revisions(&world).await;
+            anyhow::ensure!(left == [(2, name.clone())], "the revisions are {left:?}");
+            Ok(())
+        },
+    );
+    merged
+        .await
+        .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
+    world.wait_rolled_out().await;
+    let after = world.wait_placed("agent").await;
+    assert!(
+        after.iter().any(|pod| pod.uid() == before[0].uid()),
+        "the first pod was restarted: {:?}",
+        identities(&after)
+    );
 }

@@ -149,7 +149,9 @@ async fn alerts_fire_exactly_when_they_should() {
 
 #[test]
 fn every_alert_has_summary_description_and_severity() {
-    let documents = documents::parse("alerts.yaml", &text("alerts.yaml")).unwrap();
+    let documents = documents::parse("alerts.yaml", text("alerts.yaml").as_bytes())
+        .unwrap()
+        .documents;
     let groups = documents
         .iter()
         .flat_map(|document| document.value["groups"].as_array().unwrap());

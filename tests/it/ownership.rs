@@ -4,6 +4,7 @@ use everynode_tests::daemonsets::{self, DaemonSetBuilder, target_node};
 use everynode_tests::wait::eventually;
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PropagationPolicy};
 use kube::{Api, ResourceExt};
 use serde_json::json;
@@ -150,4 +151,72 @@ async fn a4_daemonset_being_deleted_is_left_alone() {
     daemonsets::wait_placed(client, namespace, "agent", &nowhere, DEADLINE)
         .await
         .unwrap();
+}
+
+/// Clusters that were upgraded over many years have such references. kube-controller-manager finds the `DaemonSet` by
+/// kind, name and uid.
+#[tokio::test]
+async fn a3_owner_reference_of_an_old_api_version_names_the_daemon_set() {
+    let (world, before) = World::with_agent(2).await;
+    let (client, namespace) = (&world.client, &world.namespace);
+    let old = |owner: &OwnerReference, version: &str| {
+        let reference = json!({"uid": owner.uid, "apiVersion": version});
+        Patch::Strategic(json!({"metadata": {"ownerReferences": [reference]}}))
+    };
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    for (pod, version) in before.iter().zip(["extensions/v1beta1", "apps/v1beta2"]) {
+        let patch = old(&pod.owner_references()[0], version);
+        let patched = pods
+            .patch(&pod.name_any(), &PatchParams::default(), &patch)
+            .await
+            .unwrap();
+        assert_eq!(patched.owner_references()[0].api_version, version);
+    }
+    let revisions: Api<ControllerRevision> = Api::namespaced(client.clone(), namespace);
+    let first = revisions
+        .list(&ListParams::default())
+        .await
+        .unwrap()
+        .items
+        .remove(0);
+    let patch = old(&first.owner_references()[0], "extensions/v1beta1");
+    revisions
+        .patch(&first.name_any(), &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+    // The executor counts the pods of a later DaemonSet only after it has seen the patches of the earlier pods.
+    world.create(DaemonSetBuilder::new("other")).await;
+    world
+        .wait_status("other", "two pods available", |status| {
+            status.number_available == Some(2)
+        })
+        .await;
+    let after = world.wait_placed("agent").await;
+    assert_eq!(
+        identities(&after),
+        identities(&before),
+        "no pod was added or replaced"
+    );
+
+    // A rollout replaces these pods, and a rollback finds the revision.
+    world.set_image("example/daemon:2").await;
+    world.wait_rolled_out().await;
+    let updated = world.wait_placed("agent").await;
+    let kept = |pod: &Pod| before.iter().any(|old| old.uid() == pod.uid());
+    assert!(!updated.iter().any(kept), "{:?}", identities(&updated));
+    world.set_image("example/daemon:1").await;
+    world.wait_rolled_out().await;
+    let listed = revisions.list(&ListParams::default()).await.unwrap().items;
+    let numbers: Vec<_> = listed
+        .iter()
+        .filter(|revision| {
+            revision
+                .owner_references()
+                .iter()
+                .any(|owner| owner.name == "agent")
+        })
+        .map(|revision| (revision.name_any() == first.name_any(), revision.revision))
+        .collect();
+    assert_eq!(numbers.len(), 2, "{numbers:?}");
+    assert!(numbers.contains(&(true, Some(3))), "{numbers:?}");
 }

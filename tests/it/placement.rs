@@ -29,6 +29,7 @@ async fn explain(client: &mut PlannerServiceClient<Channel>, case: &PlacementCas
     let request = ExplainRequest {
         daemon_sets: structs(&case.daemon_sets),
         nodes: structs(&case.nodes),
+        ..ExplainRequest::default()
     };
     let answer = client.explain(request).await.unwrap().into_inner();
     let asked = case.daemon_sets.len() * case.nodes.len();

@@ -1,10 +1,11 @@
-//! Reference results of Kubernetes' own code, which the program `judge` runs: kube-controller-manager's placement, and
-//! the scheduler's resources and ports of pods.
+//! Reference results of Kubernetes' own code, which the program `judge` runs: kube-controller-manager's placement, the
+//! scheduler's resources and ports of pods, and what kubectl reads from files.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use everynode_proto::planner::v1::Verdict;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -38,6 +39,15 @@ pub struct HostPort {
     pub ip: String,
 }
 
+/// What kubectl reads from a file.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Contents {
+    /// The documents up to the first error.
+    pub documents: Vec<Value>,
+    /// The error. Empty if there is none.
+    pub error: String,
+}
+
 /// Returns kube-controller-manager's verdicts, in the order of the cases.
 ///
 /// # Errors
@@ -53,6 +63,19 @@ pub async fn placement_verdicts(toolbox: &Toolbox, cases: &[PlacementCase]) -> R
 /// When the reference program is missing or fails. The error holds its standard error.
 pub async fn pod_demands(toolbox: &Toolbox, templates: &[Value]) -> Result<Vec<Demand>> {
     let lines = run(toolbox, vec![json!({"templates": templates})]).await?;
+    let [line] = lines.as_slice() else {
+        bail!("the judge printed {} lines for one input", lines.len())
+    };
+    serde_json::from_str(line).context("parsing the judge's output")
+}
+
+/// Returns what kubectl reads from files with these bytes, in their order.
+///
+/// # Errors
+/// When the reference program is missing or fails. The error holds its standard error.
+pub async fn file_contents(toolbox: &Toolbox, files: &[Vec<u8>]) -> Result<Vec<Contents>> {
+    let encoded: Vec<_> = files.iter().map(|file| STANDARD.encode(file)).collect();
+    let lines = run(toolbox, vec![json!({"files": encoded})]).await?;
     let [line] = lines.as_slice() else {
         bail!("the judge printed {} lines for one input", lines.len())
     };

@@ -38,6 +38,7 @@ pub mod differential;
 pub mod http_client;
 pub mod judge;
 pub mod kubectl;
+pub mod manifests;
 pub mod monitor;
 pub mod nodes;
 pub mod placement_cases;

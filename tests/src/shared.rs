@@ -17,6 +17,7 @@ use k8s_openapi::api::admissionregistration::v1::{
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod, ResourceQuota, Service, ServiceAccount};
+use k8s_openapi::api::node::v1::RuntimeClass;
 use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
@@ -149,6 +150,7 @@ async fn clean(client: &Client) -> Result<()> {
     delete_namespaced::<Service>(client, |service| service.name_any() != "kubernetes").await?;
     // An executor that was killed holds its Lease for a while, and the next one would wait for it to expire.
     delete_namespaced::<Lease>(client, |lease| lease.name_any().contains("everynode")).await?;
+    delete_all::<RuntimeClass>(client).await?;
     delete_all::<Node>(client).await?;
     let namespaces: Api<Namespace> = Api::all(client.clone());
     for namespace in namespaces

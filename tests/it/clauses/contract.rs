@@ -151,8 +151,9 @@ pub(super) const CONTRACT: [Group; 7] = [
         clauses: &[
             (
                 "H1",
-                "Each template has one revision, which is reused when the template returns. Duplicates are merged. If \
-                 the revision's name is taken, status.collisionCount is raised.",
+                "Each template has one revision, which is reused when the template returns. Duplicates are merged \
+                 when anything else happens to the DaemonSet, and no pod restarts. If the revision's name is taken, \
+                 status.collisionCount is raised.",
             ),
             (
                 "H2",

@@ -36,7 +36,7 @@ pub(super) fn overlays() -> Vec<String> {
 
 /// The objects in the output of kustomize for a folder.
 pub(super) fn documents(folder: &str, built: &str) -> Vec<Value> {
-    let documents = documents::parse(folder, built).unwrap();
+    let documents = documents::parse(folder, built.as_bytes()).unwrap().documents;
     documents.into_iter().map(|document| document.value).collect()
 }
 

@@ -36,13 +36,14 @@ const OBJECT: &str = ".google.protobuf.Struct";
 
 /// Paths of the lists and maps that the planner reads in each kind of object. `.*` marks a map, and `[]` an item of a
 /// list.
-const DAEMON_SET_PATHS: [&str; 20] = [
+const DAEMON_SET_PATHS: [&str; 21] = [
     "items",
     "metadata.labels.*",
     "metadata.annotations.*",
     "metadata.ownerReferences",
     "spec.selector.matchLabels.*",
     "spec.selector.matchExpressions",
+    "spec.template.metadata.labels.*",
     "spec.template.spec.tolerations",
     "spec.template.spec.nodeSelector.*",
     "spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms",
@@ -72,7 +73,19 @@ const POD_PATHS: [&str; 5] = [
     "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms",
     "status.conditions",
 ];
-const RUNTIME_CLASS_PATHS: [&str; 2] = ["items", "overhead.podFixed.*"];
+const RUNTIME_CLASS_PATHS: [&str; 4] = [
+    "items",
+    "overhead.podFixed.*",
+    "scheduling.nodeSelector.*",
+    "scheduling.tolerations",
+];
+const REVISION_PATHS: [&str; 5] = [
+    "items",
+    "metadata.labels.*",
+    "metadata.ownerReferences",
+    "data.spec.template.*",
+    "data.spec.template.spec.containers",
+];
 
 /// The paths that the planner reads in the objects of a request field. The fields of `Explain` aren't listed, because
 /// `Explain` reads the same paths as `Plan`.
@@ -81,6 +94,7 @@ fn paths_in(field: &str) -> &'static [&'static str] {
         "Plan.daemon_set" | "SimulateNodes.daemon_sets" => &DAEMON_SET_PATHS,
         "Plan.nodes" | "SimulateNodes.nodes" => &NODE_PATHS,
         "Plan.pods" => &POD_PATHS,
+        "Plan.controller_revisions" => &REVISION_PATHS,
         "SimulateNodes.runtime_classes" => &RUNTIME_CLASS_PATHS,
         _ => &["items"],
     }
@@ -127,12 +141,19 @@ fn object(place: &str, bytes: usize) -> Vec<u8> {
     let as_object = |content: &[u8]| field(5, content);
     let as_list = |content: &[u8]| field(6, content);
     let (whole, mut value) = if let Some(map) = place.strip_suffix(".*") {
-        let one = entry("AAAA", &field(3, b""));
+        // A null, which is shorter than an empty text and is read as one.
+        let one = entry("AAAA", &[]);
         let key = one.windows(4).position(|bytes| bytes == b"AAAA").unwrap();
         let entries = filled_with_entries(bytes, &one[..key], &one[key + 4..]);
         (map, as_object(&entries))
     } else {
-        let empty = field(1, &as_object(&[]));
+        // A null is shorter than an empty object and is read as one, except as a whole object.
+        let element = if place == "items" {
+            as_object(&[])
+        } else {
+            Vec::new()
+        };
+        let empty = field(1, &element);
         (place, as_list(&filled(bytes, &empty)))
     };
     let mut keys: Vec<_> = whole.split('.').collect();
