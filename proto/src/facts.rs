@@ -12,6 +12,7 @@
 //! - [`protobuf`]: reads nodes and pods in Kubernetes' own protobuf encoding.
 //! - [`shared_values`]: keeps one copy of values that many facts have in common.
 //! - [`wire`]: converts slim types to facts.
+//! - [`words`]: words error messages about values.
 
 pub mod field_path;
 pub mod identity;
@@ -21,7 +22,7 @@ pub mod raw_struct;
 pub mod selector;
 pub mod shared_values;
 pub mod wire;
-mod words;
+pub mod words;
 
 pub use identity::Identity;
 pub use object::{DaemonSet, Meta, Node, Pod, PodTemplate};

@@ -78,10 +78,20 @@ fn has_alphanumeric_ends(text: &str) -> bool {
     text.as_bytes().first().is_none_or(alphanumeric) && text.as_bytes().last().is_none_or(alphanumeric)
 }
 
-fn is_dns_subdomain(text: &str) -> bool {
+/// Whether a text is a DNS subdomain, whatever its length.
+pub(crate) fn is_dns_subdomain(text: &str) -> bool {
+    text.split('.').all(is_part)
+}
+
+/// Whether a text is a DNS label.
+pub(crate) fn is_dns_label(text: &str) -> bool {
+    text.len() <= MAX_NAME_LENGTH && is_part(text)
+}
+
+/// Whether a text can be part of a DNS subdomain.
+fn is_part(text: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let part = |part: &str| !part.is_empty() && part.bytes().all(inner) && has_alphanumeric_ends(part);
-    text.split('.').all(part)
+    !text.is_empty() && text.bytes().all(inner) && has_alphanumeric_ends(text)
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
-//! Finds values of labels, taints and tolerations that the API server refuses. An object with such a value still gets
-//! verdicts, because it may come from a file that no API server has read.
+//! Finds names, and values of labels, taints and tolerations, that the API server refuses. An object with such a value
+//! still gets verdicts, because it may come from a file that no API server has read.
 //!
-//! Mirrors `ValidateLabels`, `validateNodeTaints` and `ValidateTolerations`.
+//! Mirrors `NameIsDNSSubdomain`, `ValidateLabels`, `validateNodeTaints` and `ValidateTolerations`.
 
 use hashbrown::HashSet;
 
 use super::{
-    labels::{invalid_key, invalid_value},
+    labels::{invalid_key, invalid_value, is_dns_label, is_dns_subdomain},
     suggestion::{alternatives, expected, quoted},
 };
 use crate::model::{Labels, Node, Problem, Taint, Toleration};
@@ -30,6 +30,52 @@ pub(crate) fn labels<'l>(
         })?;
         Some(Problem::invalid(field, message))
     })
+}
+
+/// The syntax of a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NameKind {
+    /// One part, as in the names of namespaces.
+    Label,
+    /// Parts that are separated by periods.
+    Subdomain,
+}
+
+impl NameKind {
+    fn fits(self, name: &str) -> bool {
+        match self {
+            Self::Label => is_dns_label(name),
+            Self::Subdomain => is_dns_subdomain(name),
+        }
+    }
+}
+
+/// Returns the problem of a name. An empty or overlong name has none, because it is refused elsewhere.
+pub(crate) fn name(field: &str, name: &str, kind: NameKind) -> Option<Problem> {
+    if name.is_empty() || kind.fits(name) {
+        return None;
+    }
+    let syntax = match kind {
+        NameKind::Label => {
+            "at most 63 lower-case letters, digits and '-', with a letter or digit at both ends"
+        }
+        NameKind::Subdomain => {
+            "lower-case letters, digits, '-' and '.', with a letter or digit at both ends of each part"
+        }
+    };
+    let similar = name.trim().replace(['_', ' '], "-").to_ascii_lowercase();
+    let hint = if name.contains("{{") || name.contains("${") {
+        "; the input looks like a template, which must be rendered first".to_owned()
+    } else if kind.fits(&similar) {
+        format!("; did you mean {similar}?")
+    } else {
+        String::new()
+    };
+    let message = format!(
+        "{} is not a valid name: it must consist of {syntax}{hint}",
+        quoted(name)
+    );
+    Some(Problem::invalid(field, message))
 }
 
 /// Returns the keys and values of labels.

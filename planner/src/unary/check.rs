@@ -4,6 +4,7 @@
 mod daemon_set;
 mod fields;
 mod known_fields;
+mod shapes;
 
 use everynode_proto::{
     facts::{self, object::checks::CheckedDaemonSet, raw_struct::Item},
@@ -12,13 +13,17 @@ use everynode_proto::{
 use serde::Deserialize;
 
 use self::{
-    fields::unknown_fields,
+    fields::field_problems,
     known_fields::{DAEMON_SET, NODE, RUNTIME_CLASS},
 };
 use super::reader::{ReadDaemonSet, Reader, object_name};
 use crate::{
     convert::FieldError,
-    decide::{placement::Placement, runtime_class::ClassConditions, validation},
+    decide::{
+        placement::Placement,
+        runtime_class::ClassConditions,
+        validation::{self, NameKind},
+    },
     model::{Node, Problem, RuntimeClass},
 };
 
@@ -38,14 +43,16 @@ impl Reader {
         daemon_set: &facts::DaemonSet,
     ) -> Option<CheckedDaemonSet> {
         let name = object_name("DaemonSet", Some(&daemon_set.key()), 0);
-        self.report(&name, unknown_fields(object, &DAEMON_SET));
+        let of_fields = field_problems(object, &DAEMON_SET);
+        let is_known = |field: &str| of_fields.iter().any(|problem| problem.field == field);
+        self.report(&name, of_fields.iter().cloned());
         match self.read::<CheckedDaemonSet>(object, "DaemonSet") {
             Ok(checked) => {
                 self.report(&name, daemon_set::problems(daemon_set, &checked));
                 Some(checked)
             }
             Err(FieldError { field, message }) => {
-                if self.may_continue() {
+                if self.may_continue() && !is_known(&field) {
                     self.report(&name, [Problem::invalid(field, message)]);
                 }
                 None
@@ -78,8 +85,9 @@ impl Reader {
 
     /// Reports the problems of a node.
     pub(super) fn check_node(&mut self, object: &Item, node: &Node) {
-        let mut problems = unknown_fields(object, &NODE)
+        let mut problems = field_problems(object, &NODE)
             .into_iter()
+            .chain(validation::name("metadata.name", &node.name, NameKind::Subdomain))
             .chain(validation::node(node))
             .peekable();
         // Nearly no node has a problem.
@@ -96,17 +104,21 @@ impl Reader {
     /// Reports the problems of a `RuntimeClass`.
     pub(super) fn check_runtime_class(&mut self, object: &Item, class: &RuntimeClass) {
         let name = object_name("RuntimeClass", Some(&class.name), 0);
-        self.report(&name, unknown_fields(object, &RUNTIME_CLASS));
-        let handler = match self.read::<CheckedRuntimeClass>(object, "RuntimeClass") {
-            Ok(checked) if checked.handler.as_deref().unwrap_or_default().is_empty() => {
+        self.report(&name, field_problems(object, &RUNTIME_CLASS));
+        self.report(
+            &name,
+            validation::name("metadata.name", &class.name, NameKind::Subdomain),
+        );
+        // A handler of another type is a problem of the fields.
+        if let Ok(CheckedRuntimeClass { handler }) = self.read(object, "RuntimeClass") {
+            let handler = handler.unwrap_or_default();
+            let problem = if handler.is_empty() {
                 Some(Problem::invalid("handler", "must not be empty"))
-            }
-            Err(FieldError { field, message }) if self.may_continue() => {
-                Some(Problem::invalid(field, message))
-            }
-            Ok(_) | Err(_) => None,
-        };
-        self.report(&name, handler);
+            } else {
+                validation::name("handler", &handler, NameKind::Label)
+            };
+            self.report(&name, problem);
+        }
         let selector = validation::pairs(&class.node_selector);
         self.report(&name, validation::labels("scheduling.nodeSelector", selector));
         let tolerations = validation::tolerations("scheduling.tolerations", &class.tolerations);

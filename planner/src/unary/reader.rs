@@ -122,11 +122,16 @@ impl Reader {
         let mut values = Vec::with_capacity(objects.len());
         for (index, object) in objects.iter().enumerate() {
             self.work.check()?;
+            let of_others = self.problems.len();
             match read_one(self, object) {
                 Ok(value) => values.push(value),
                 Err(FieldError { field, message }) => {
                     // Lack of memory ends the call. It is not a problem of the object.
                     self.work.check()?;
+                    // A check may have found the same problem.
+                    let own = self.problems.split_off(of_others);
+                    let others = own.into_iter().filter(|problem| problem.field != field);
+                    self.problems.extend(others);
                     self.push(wire::Problem {
                         code: wire::ProblemCode::Malformed.into(),
                         object: object_name(kind, object.name().as_deref(), first + index),

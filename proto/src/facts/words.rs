@@ -8,7 +8,7 @@ use serde::de::{Expected, Unexpected};
 const MAX_QUOTED: usize = 64;
 
 /// Says what a value must be and what was found instead.
-pub(super) fn mismatch(found: Unexpected<'_>, expected: &dyn Expected) -> String {
+pub fn mismatch(found: Unexpected<'_>, expected: &dyn Expected) -> String {
     let expected = expected.to_string();
     let required = required(&expected);
     match found {

@@ -18,7 +18,7 @@ impl Placement {
         let mut problems = Vec::new();
         if self.selects_everything {
             let message = if self.lacks_selector {
-                "spec.selector is missing, so no pod is created; it must match the template's labels"
+                "it is missing, so no pod is created; it must match the template's labels"
             } else {
                 "the selector is empty and would select every pod, so no pod is created; give it labels that the \
                  template has"
@@ -28,6 +28,12 @@ impl Placement {
                 field: "spec.selector".to_owned(),
                 message: message.to_owned(),
             });
+        }
+        if self.required_terms.is_some() && self.terms().next().is_none() {
+            problems.push(Problem::invalid(
+                TERMS_FIELD,
+                "must have at least one term; without terms, no node matches",
+            ));
         }
         for (index, term) in self.terms().enumerate() {
             if let ParsedTerm::Malformed(errors) = term {
@@ -73,7 +79,7 @@ mod tests {
             lacks_selector: true,
             ..daemon_set()
         });
-        let message = "spec.selector is missing, so no pod is created; it must match the template's labels";
+        let message = "it is missing, so no pod is created; it must match the template's labels";
         let problem = placement.problems().pop().unwrap();
         assert_eq!(problem.code, ProblemCode::SelectsEverything);
         assert_eq!(problem.message, message);

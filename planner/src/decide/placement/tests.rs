@@ -338,4 +338,7 @@ fn affinity_without_terms_is_a_reason() {
         codes(&placement, &node("n", &[], &[])),
         [ReasonCode::NodeAffinity]
     );
+    let problems = placement.problems();
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].field.ends_with(".nodeSelectorTerms"), "{problems:?}");
 }

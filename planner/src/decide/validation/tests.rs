@@ -122,3 +122,50 @@ fn key_value_and_effect_of_tolerations_must_suit_the_operator() {
         ],
     );
 }
+
+#[test]
+fn invalid_names_are_problems_with_a_suggestion() {
+    let parts = "it must consist of lower-case letters, digits, '-' and '.', with a letter or digit at both ends of each \
+                 part";
+    let letters = "it must consist of at most 63 lower-case letters, digits and '-', with a letter or digit at both ends";
+    let long = "a".repeat(64);
+    for (text, kind, message) in [
+        ("ip-10-0-1-7.internal", NameKind::Subdomain, None),
+        ("123", NameKind::Label, None),
+        ("", NameKind::Label, None),
+        (long.as_str(), NameKind::Subdomain, None),
+        (
+            "Node_1",
+            NameKind::Subdomain,
+            Some(format!(
+                "\"Node_1\" is not a valid name: {parts}; did you mean node-1?"
+            )),
+        ),
+        (
+            "a..b",
+            NameKind::Subdomain,
+            Some(format!("\"a..b\" is not a valid name: {parts}")),
+        ),
+        (
+            "a.b",
+            NameKind::Label,
+            Some(format!("\"a.b\" is not a valid name: {letters}")),
+        ),
+        (
+            long.as_str(),
+            NameKind::Label,
+            Some(format!("{long:?} is not a valid name: {letters}")),
+        ),
+        (
+            "{{ .Release.Name }}-a",
+            NameKind::Subdomain,
+            Some(format!(
+                "\"{{{{ .Release.Name }}}}-a\" is not a valid name: {parts}; the input looks like a template, which must \
+                 be rendered first"
+            )),
+        ),
+    ] {
+        let problem = name("metadata.name", text, kind);
+        assert_eq!(problem.map(|problem| problem.message), message, "{text}");
+    }
+}

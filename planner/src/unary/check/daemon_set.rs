@@ -13,7 +13,7 @@ use crate::{
     decide::{
         labels::{invalid_key, invalid_value},
         suggestion::{closest, expected, quoted},
-        validation,
+        validation::{self, NameKind},
     },
     model::Problem,
 };
@@ -32,7 +32,11 @@ const MAX_UNMET: usize = 5;
 pub(super) fn problems(daemon_set: &facts::DaemonSet, checked: &CheckedDaemonSet) -> Vec<Problem> {
     let spec = &checked.spec;
     let labels = &spec.template.metadata.labels;
-    let mut problems = of_labels("metadata.labels", &daemon_set.metadata.labels);
+    let metadata = &daemon_set.metadata;
+    let name = validation::name("metadata.name", &metadata.name, NameKind::Subdomain);
+    let namespace = validation::name("metadata.namespace", &metadata.namespace, NameKind::Label);
+    let mut problems: Vec<_> = name.into_iter().chain(namespace).collect();
+    problems.extend(of_labels("metadata.labels", &metadata.labels));
     // A missing or empty selector is a problem of the placement.
     if let Some(selector) = spec.selector.as_ref().filter(|selector| !selector.is_empty()) {
         problems.extend(of_selector(selector, labels));

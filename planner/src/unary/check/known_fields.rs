@@ -5,6 +5,9 @@ use super::fields::{Kind, Level};
 /// The metadata of a template.
 const TEMPLATE_METADATA: &str = "spec.template.metadata";
 const POD_SPEC_PATH: &str = "spec.template.spec";
+const CONTAINER_RESOURCES: &str = "spec.template.spec.containers[].resources";
+const IN_EXPRESSIONS: &str = "requirements belong in matchExpressions";
+const IN_REQUESTS: &str = "amounts belong in requests or limits";
 const PORTS_PATH: &str = "spec.template.spec.containers[].ports[]";
 const TERMS_PATH: &str = "spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[]";
 
@@ -73,6 +76,17 @@ pub(super) static DAEMON_SET: Kind = Kind {
             "a DaemonSet runs one pod on each node that fits",
         ),
         (TERMS_PATH, "matchLabels", "did you mean matchExpressions?"),
+        (TERMS_PATH, "key", IN_EXPRESSIONS),
+        (TERMS_PATH, "operator", IN_EXPRESSIONS),
+        (TERMS_PATH, "values", IN_EXPRESSIONS),
+        (
+            "spec.template.spec.affinity.nodeAffinity",
+            "*",
+            "only required- and preferredDuringSchedulingIgnoredDuringExecution have an effect",
+        ),
+        ("spec.selector", "*", "labels belong in spec.selector.matchLabels"),
+        (CONTAINER_RESOURCES, "cpu", IN_REQUESTS),
+        (CONTAINER_RESOURCES, "memory", IN_REQUESTS),
     ],
 };
 
@@ -93,7 +107,12 @@ pub(super) static NODE: Kind = Kind {
         ("allocatable", "status"),
         ("capacity", "status"),
     ],
-    mistaken: &[],
+    mistaken: &[
+        ("spec", "tolerations", "pods have tolerations; nodes have taints"),
+        ("spec.taints[]", "operator", "only tolerations have an operator"),
+        ("status", "cpu", "amounts belong in status.allocatable"),
+        ("status", "memory", "amounts belong in status.allocatable"),
+    ],
 };
 
 pub(super) static RUNTIME_CLASS: Kind = Kind {
@@ -124,7 +143,10 @@ pub(super) static RUNTIME_CLASS: Kind = Kind {
         ("tolerations", "scheduling"),
         ("podFixed", "overhead"),
     ],
-    mistaken: &[],
+    mistaken: &[
+        ("overhead", "cpu", "amounts belong in overhead.podFixed"),
+        ("overhead", "memory", "amounts belong in overhead.podFixed"),
+    ],
 };
 
 static METADATA: Level = Level {
@@ -243,7 +265,6 @@ static CONTAINER: Level = Level {
     leaves: &[
         "args",
         "command",
-        "env",
         "envFrom",
         "image",
         "imagePullPolicy",
@@ -267,6 +288,13 @@ static CONTAINER: Level = Level {
     ],
     inner: &[
         (
+            "env",
+            &Level {
+                leaves: &["name", "value", "valueFrom"],
+                inner: &[],
+            },
+        ),
+        (
             "ports",
             &Level {
                 leaves: &["containerPort", "hostIP", "hostPort", "name", "protocol"],
@@ -283,20 +311,28 @@ static RESOURCES: Level = Level {
 };
 
 static NODE_AFFINITY: Level = Level {
-    leaves: &["preferredDuringSchedulingIgnoredDuringExecution"],
-    inner: &[(
-        "requiredDuringSchedulingIgnoredDuringExecution",
-        &Level {
-            leaves: &[],
-            inner: &[(
-                "nodeSelectorTerms",
-                &Level {
-                    leaves: &[],
-                    inner: &[("matchExpressions", &REQUIREMENT), ("matchFields", &REQUIREMENT)],
-                },
-            )],
-        },
-    )],
+    leaves: &[],
+    inner: &[
+        (
+            "preferredDuringSchedulingIgnoredDuringExecution",
+            &Level {
+                leaves: &["weight"],
+                inner: &[("preference", &TERM)],
+            },
+        ),
+        (
+            "requiredDuringSchedulingIgnoredDuringExecution",
+            &Level {
+                leaves: &[],
+                inner: &[("nodeSelectorTerms", &TERM)],
+            },
+        ),
+    ],
+};
+
+static TERM: Level = Level {
+    leaves: &[],
+    inner: &[("matchExpressions", &REQUIREMENT), ("matchFields", &REQUIREMENT)],
 };
 
 static REQUIREMENT: Level = Level {
@@ -350,11 +386,13 @@ static NODE_STATUS: Level = Level {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::shapes::Shape, *};
 
     fn check_sorted(level: &Level) {
         assert!(level.leaves.is_sorted(), "{:?}", level.leaves);
-        for (_, inner) in level.inner {
+        for (name, inner) in level.inner {
+            let is_object = matches!(Shape::of(name), Some(Shape::Object | Shape::List));
+            assert!(is_object, "{name}");
             check_sorted(inner);
         }
     }

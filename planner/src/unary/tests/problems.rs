@@ -1,7 +1,7 @@
 //! What the API server would refuse is a problem of the answer, which covers the object nevertheless.
 
 use everynode_proto::planner::v1::{
-    NodeTemplate, PlanRequest, ProblemCode, ReasonCode, SimulateNodesRequest, Taint, Verdict,
+    NodeTemplate, PlanRequest, Problem, ProblemCode, ReasonCode, SimulateNodesRequest, Taint, Verdict,
 };
 use everynode_serving::serve::Work;
 use serde_json::{Value, json};
@@ -108,10 +108,7 @@ fn missing_selector_is_called_missing() {
             panic!("{:?}", answer.problems)
         };
         assert_eq!(problem.code(), ProblemCode::SelectsEverything);
-        assert!(
-            problem.message.starts_with("spec.selector is missing"),
-            "{problem:?}"
-        );
+        assert!(problem.message.starts_with("it is missing"), "{problem:?}");
     }
 }
 
@@ -300,4 +297,53 @@ fn objects_without_a_name_are_named_by_their_position() {
             ("the 2nd DaemonSet", "metadata.name"),
         ]
     );
+}
+
+#[test]
+fn amounts_that_cannot_be_read_are_one_problem_wherever_they_are() {
+    let requests = json!({"containers": [{"resources": {"requests": {"cpu": "much"}}}]});
+    let mut broken = daemon_set("broken", &requests);
+    broken["metadata"].as_object_mut().unwrap().remove("namespace");
+    let objects = [broken, daemon_set("fine", &json!({}))];
+    let nodes = [
+        json!({"kind": "Node", "metadata": {"name": "n"}, "status": {"allocatable": {"cpu": "4 cores"}}}),
+        node("m", &json!({}), &json!([])),
+    ];
+    let field = "spec.template.spec.containers[0].resources.requests.cpu";
+    let answer = explained(&objects, &nodes, &[]);
+    assert_eq!(answer.verdicts.len(), 4);
+    assert_eq!(
+        fields(&answer.problems),
+        [
+            ("node n", "status.allocatable.cpu"),
+            ("daemonset default/broken", field)
+        ]
+    );
+    let answer = simulated(&objects, &nodes, &[], &[]);
+    assert_eq!(answer.nodes.len(), 1);
+    let found: Vec<_> = answer
+        .problems
+        .iter()
+        .map(|problem| problem.field.as_str())
+        .collect();
+    assert_eq!(found, ["status.allocatable.cpu", field]);
+    let malformed = |problem: &Problem| problem.code() == ProblemCode::Malformed;
+    assert!(answer.problems.iter().all(malformed));
+}
+
+#[test]
+fn names_that_no_cluster_accepts_are_problems() {
+    let mut object = daemon_set("Agent", &json!({}));
+    object["metadata"]["namespace"] = json!("kube.system");
+    let answer = explained(&[object], &[node("N_1", &json!({}), &json!([]))], &[]);
+    let name = "daemonset kube.system/Agent";
+    assert_eq!(
+        fields(&answer.problems),
+        [
+            ("node N_1", "metadata.name"),
+            (name, "metadata.name"),
+            (name, "metadata.namespace"),
+        ]
+    );
+    assert_eq!(verdicts(&answer), [Verdict::Run]);
 }

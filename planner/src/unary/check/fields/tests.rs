@@ -10,13 +10,11 @@ use super::{
 fn hints(kind: &Kind, object: &Value) -> Vec<String> {
     let object = RawStruct::from(object.as_object().unwrap());
     let items = raw_struct::expand(vec![object]);
-    let text = |problem: Problem| {
-        let hint = problem
-            .message
-            .strip_prefix("there is no such field here, so it is ignored; ");
-        format!("{}; {}", problem.field, hint.unwrap())
+    let text = |Problem { field, message, .. }| {
+        let hint = message.strip_prefix("there is no such field here, so it is ignored; ");
+        format!("{field}; {}", hint.unwrap_or(&message))
     };
-    unknown_fields(&items[0], kind).into_iter().map(text).collect()
+    field_problems(&items[0], kind).into_iter().map(text).collect()
 }
 
 #[track_caller]
@@ -195,16 +193,127 @@ fn odd_values_and_many_fields_are_walked_through() {
         json!([[]]),
         json!({}),
     ] {
-        check(&DAEMON_SET, &json!({"spec": odd, "metadata": [odd]}), &[]);
-        check(
+        let metadata = "metadata; must be an object, found a list";
+        let of_root = hints(&DAEMON_SET, &json!({"metadata": [odd], "spec": odd}));
+        let is_object = odd.is_null() || odd.is_object();
+        assert_eq!(of_root[0], metadata);
+        assert_eq!(of_root.len(), if is_object { 1 } else { 2 }, "{of_root:?}");
+        let of_pod = hints(
             &DAEMON_SET,
             &with_pod_spec(&json!({"containers": odd, "affinity": odd})),
-            &[],
         );
+        assert_eq!(of_pod.is_empty(), odd.is_null(), "{of_pod:?}");
     }
     let many: serde_json::Map<_, _> = (0..1_000)
         .map(|number| (format!("nodeselector{}", "_".repeat(number)), json!(1)))
         .collect();
     let found = hints(&DAEMON_SET, &with_pod_spec(&json!(many)));
     assert!((1..=MAX_UNKNOWN).contains(&found.len()), "{}", found.len());
+}
+
+#[test]
+fn values_of_a_wrong_type_are_problems() {
+    let spec = json!({
+        "hostNetwork": "true",
+        "priorityClassName": ["a"],
+        "terminationGracePeriodSeconds": "30",
+        "initContainers": {"name": "a"},
+        "affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
+            {"weight": "1", "preference": {"matchExpressions": [{"key": "a", "operator": "In", "values": ["a", 1]}]}},
+        ]}},
+        "containers": [null, {
+            "args": ["a", 1],
+            "env": [{"name": "A", "value": true}, {"name": "B", "value": null}],
+            "imagePullPolicy": "ifNotPresent",
+            "ports": [{"containerPort": 80, "hostPort": "80", "protocol": "tcp"}, {"hostPort": 70_000}],
+        }],
+    });
+    let pod = "spec.template.spec";
+    let preferred = format!("{pod}.affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[0]");
+    let port = "must be a whole number from 1 to 65535";
+    check(
+        &DAEMON_SET,
+        &with_pod_spec(&spec),
+        &[
+            &format!("{preferred}.preference.matchExpressions[0].values[1]; must be text in quotes, found 1"),
+            &format!("{preferred}.weight; must be a whole number, without quotes; found \"1\""),
+            &format!("{pod}.containers[1].args[1]; must be text in quotes, found 1"),
+            &format!("{pod}.containers[1].env[0].value; must be text in quotes, found true"),
+            &format!(
+                "{pod}.containers[1].imagePullPolicy; \"ifNotPresent\" is not a value of this field; did you mean \
+                 IfNotPresent?"
+            ),
+            &format!("{pod}.containers[1].ports[0].hostPort; {port}, without quotes; found \"80\""),
+            &format!(
+                "{pod}.containers[1].ports[0].protocol; \"tcp\" is not a value of this field; did you mean TCP?"
+            ),
+            &format!("{pod}.containers[1].ports[1].hostPort; {port}, found 70000"),
+            &format!("{pod}.hostNetwork; must be true or false, without quotes; found \"true\""),
+            &format!("{pod}.initContainers; must be a list, found an object"),
+            &format!("{pod}.priorityClassName; must be text, found a list"),
+            &format!(
+                "{pod}.terminationGracePeriodSeconds; must be a whole number, without quotes; found \"30\""
+            ),
+        ],
+    );
+    check(
+        &NODE,
+        &json!({
+            "metadata": {"annotations": {"example.com/a": 1, "b": null}},
+            "spec": {"unschedulable": "yes"},
+            "status": {"capacity": []},
+        }),
+        &[
+            "metadata.annotations[example.com/a]; must be text in quotes, found 1",
+            "spec.unschedulable; must be true or false, found \"yes\"",
+            "status.capacity; must be an object, found a list",
+        ],
+    );
+    let many = json!({"spec": {"taints": vec!["a"; 1_000]}});
+    assert_eq!(hints(&NODE, &many).len(), MAX_VALUES);
+}
+
+#[test]
+fn amounts_and_names_of_resources_are_checked() {
+    let requests = json!({
+        "CPU": 1, "cpu": "100m ", "gpu": 1, "hugepages-2Mi": "2Mi", "memory": "512MB", "nvidia.com/gpu": null,
+    });
+    let resources = "spec.template.spec.containers[0].resources";
+    check(
+        &DAEMON_SET,
+        &with_pod_spec(&json!({"containers": [{"resources": {"limits": [], "requests": requests}}]})),
+        &[
+            &format!("{resources}.limits; must be an object, found a list"),
+            &format!("{resources}.requests.CPU; there is no such resource; did you mean cpu?"),
+            &format!(
+                "{resources}.requests.gpu; there is no such resource; a resource of a device plugin has a prefix, such \
+                 as example.com/"
+            ),
+            &format!(
+                "{resources}.requests.memory; \"512MB\" is not a quantity such as 100m, 1.5, 2e3 or 512Mi"
+            ),
+        ],
+    );
+    check(
+        &DAEMON_SET,
+        &with_pod_spec(&json!({"containers": [{"resources": {"cpu": 1}}]})),
+        &[&format!("{resources}.cpu; amounts belong in requests or limits")],
+    );
+    check(
+        &NODE,
+        &json!({"status": {"allocatable": {"cpu": -1, "memory": 0.5, "pods": true, "widgets": 1}}}),
+        &[
+            "status.allocatable.cpu; must not be negative, found -1",
+            "status.allocatable.pods; must be a quantity such as 100m or 1Gi, found true",
+        ],
+    );
+}
+
+#[test]
+fn labels_directly_in_a_selector_are_sent_to_match_labels() {
+    check(
+        &DAEMON_SET,
+        &json!({"spec": {"selector": {"app": "agent"}}}),
+        &["spec.selector.app; labels belong in spec.selector.matchLabels"],
+    );
 }
