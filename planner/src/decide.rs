@@ -273,9 +273,11 @@ pub(crate) fn problems(daemon_set: &DaemonSet, placement: &Placement) -> Vec<Pro
         problems.push(Problem {
             code: ProblemCode::UnknownRevision,
             field: "metadata.annotations".to_owned(),
-            message: "there is neither an update revision nor the annotation \
-                      deprecated.daemonset.template.generation, so all pods count as current"
-                .to_owned(),
+            message:
+                "the revision of the current template is unknown, so all pods count as current; give the \
+                      DaemonSet's ControllerRevisions, the update revision, or the annotation \
+                      deprecated.daemonset.template.generation"
+                    .to_owned(),
         });
     }
     problems

@@ -42,6 +42,7 @@ use self::{
     args::{ExplainArgs, InputOutputArgs, PlanArgs, SimulateArgs},
     error::Error,
     kind::Kind,
+    listing::listed,
     objects::{Object, Objects},
     place::Place,
     problems::Places,
@@ -104,6 +105,12 @@ fn try_plan(args: &PlanArgs) -> Result<Exit, Error> {
     filter::check_nodes(&objects, &args.filter)?;
     let mut problems = print_problems_of_versions(&objects, &kinds);
     let daemon_sets = objects.of(Kind::DaemonSet);
+    if args.update_revision.is_some() && daemon_sets.len() > 1 {
+        print_note(
+            io,
+            "--update-revision counts for each of the DaemonSets; --daemon-set chooses one",
+        );
+    }
     let (mut answers, found) = plan_all(daemon_sets, requests::plans(&objects, args)?)?;
     for answer in &answers {
         let name = answer.summary.as_ref().map_or("", |summary| &summary.daemon_set);
@@ -172,7 +179,13 @@ fn plan_all(
 
 fn try_simulate(args: &SimulateArgs) -> Result<Exit, Error> {
     let io = &args.io;
-    let kinds = [Kind::DaemonSet, Kind::Node, Kind::Pod, Kind::RuntimeClass];
+    let kinds = [
+        Kind::DaemonSet,
+        Kind::Node,
+        Kind::Pod,
+        Kind::ControllerRevision,
+        Kind::RuntimeClass,
+    ];
     let mut objects = read(io, &kinds, true)?;
     filter::daemon_sets(&mut objects, &args.filter)?;
     filter::nodes(&mut objects, &args.filter)?;
@@ -181,6 +194,7 @@ fn try_simulate(args: &SimulateArgs) -> Result<Exit, Error> {
         print_notes(io, set_aside.note());
     }
     print_notes(io, pod_requests::note(&pod_requests::replace(&mut objects)));
+    print_notes(io, note_on_deletions(&objects));
     let of_versions = print_problems_of_versions(&objects, &kinds);
     let (request, capacities) = requests::simulate(&objects, &args.unknown_labels)?;
     let mut answer = unary::simulate_nodes(request, &Work::unbounded())?;
@@ -192,6 +206,20 @@ fn try_simulate(args: &SimulateArgs) -> Result<Exit, Error> {
         everynode_render::render(&answer, format, table, csv)
     })?;
     Ok(exit(simulate::is_as_desired(&answer), &answer.problems, io))
+}
+
+/// Names the `DaemonSet`s that are being deleted. `None` if there are none.
+fn note_on_deletions(objects: &Objects) -> Option<String> {
+    const MAX: usize = 5;
+    let daemon_sets = objects.of(Kind::DaemonSet).iter();
+    let deleted = daemon_sets.filter(|object| !object.metadata("deletionTimestamp").is_empty());
+    let names: Vec<_> = deleted.map(Object::key).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "DaemonSets that are being deleted aren't counted: {}",
+            listed(&names, MAX)
+        )
+    })
 }
 
 /// Reads the files, and prints a note about objects that the command doesn't use.

@@ -9,6 +9,7 @@ use everynode_serving::program::answer::{ExplainViewArgs, ResultArgs, SortArgs, 
 use jiff::Timestamp;
 
 use self::filter::FilterArgs;
+use crate::decide::labels;
 
 /// The flags for input and output.
 #[derive(Debug, Clone, Args)]
@@ -45,6 +46,29 @@ fn file_name(name: &str) -> Result<String, String> {
         return Err("must not be empty; use -f - to read standard input".to_owned());
     }
     Ok(name.to_owned())
+}
+
+/// Refuses texts that can't be the key of a label.
+fn label_key(key: &str) -> Result<String, String> {
+    if let Some((key, _)) = key.split_once('=') {
+        return Err(format!(
+            "must be only the key of the label, without its value: {key}"
+        ));
+    }
+    labels::invalid_key(key).map_or_else(|| Ok(key.to_owned()), Err)
+}
+
+/// Refuses texts that can't be the value of the label controller-revision-hash.
+fn revision(hash: &str) -> Result<String, String> {
+    if hash.is_empty() {
+        return Err("must not be empty".to_owned());
+    }
+    labels::invalid_value(hash).map_or_else(|| Ok(hash.to_owned()), Err)
+}
+
+fn time(text: &str) -> Result<Timestamp, String> {
+    text.parse()
+        .map_err(|_| "must be a time such as 2026-01-31T12:00:00Z".to_owned())
 }
 
 /// Flags of `explain`.
@@ -125,11 +149,11 @@ pub struct PlanArgs {
     /// DaemonSet that contains its template. If none contains it, the template is new and every pod is old. If the input
     /// has no ControllerRevisions of the DaemonSet, its annotation deprecated.daemonset.template.generation tells which
     /// pods are old. Without the annotation, every pod is current.
-    #[arg(long, value_name = "HASH")]
+    #[arg(long, value_name = "HASH", value_parser = revision)]
     pub update_revision: Option<String>,
 
     /// Time to plan for, in RFC 3339, such as 2026-01-31T12:00:00Z; by default the latest time in the objects.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     pub now: Option<Timestamp>,
 
     /// The flag that selects verdicts.
@@ -193,7 +217,7 @@ pub struct SimulateArgs {
 
     /// Key of a label whose value isn't known yet, such as topology.kubernetes.io/zone. Can be repeated. The values
     /// in the Nodes of the input are ignored.
-    #[arg(long = "unknown-label", value_name = "KEY")]
+    #[arg(long = "unknown-label", value_name = "KEY", value_parser = label_key)]
     pub unknown_labels: Vec<String>,
 
     /// Keep the taints of conditions, startup and removal, and the host name, of Nodes of a cluster. By default, they
@@ -222,7 +246,8 @@ aside, such as node.kubernetes.io/not-ready and node.cilium.io/agent-not-ready, 
 kubernetes.io/hostname. A note names them.
 
 If the input has pods of a DaemonSet, the resources of its newest pod count instead of those in its template, because \
-LimitRanges, webhooks and the VerticalPodAutoscaler change the next pod in the same way. A note names the DaemonSets.
+LimitRanges, webhooks and the VerticalPodAutoscaler change the next pod in the same way. A note names the DaemonSets. \
+If requests in a manifest are new, add the ControllerRevisions, so that the old pods don't count.
 
 Examples:
   # What do DaemonSets request on a node like worker-3, in a zone that isn't known yet?
@@ -256,6 +281,30 @@ Exit codes:
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_that_can_match_nothing_are_refused() {
+        assert_eq!(
+            label_key("zone=a").unwrap_err(),
+            "must be only the key of the label, without its value: zone"
+        );
+        for key in ["", "a/b/c", "a b"] {
+            assert!(label_key(key).is_err(), "{key}");
+        }
+        assert_eq!(
+            label_key("topology.kubernetes.io/zone").as_deref(),
+            Ok("topology.kubernetes.io/zone")
+        );
+        for hash in ["", "a b"] {
+            assert!(revision(hash).is_err(), "{hash}");
+        }
+        assert_eq!(revision("7f9c").as_deref(), Ok("7f9c"));
+        assert_eq!(
+            time("yesterday").unwrap_err(),
+            "must be a time such as 2026-01-31T12:00:00Z"
+        );
+        assert!(time("2026-01-31T12:00:00Z").is_ok());
+    }
 
     #[test]
     fn empty_names_and_urls_are_refused_with_a_hint() {

@@ -1,8 +1,8 @@
 //! Reads files of JSON or YAML, which may hold several documents. Reads whatever kubectl reads, with the same meaning.
 //!
-//! - [`text`]: the encodings of a file.
-//! - [`json`]: JSON, which is read many times faster than YAML.
-//! - [`yaml`]: YAML, as kubectl's reader understands it.
+//! - `text`: the encodings of a file.
+//! - `json`: JSON, which is read many times faster than YAML.
+//! - `yaml`: YAML, as kubectl's reader understands it.
 
 mod json;
 mod text;
@@ -20,6 +20,8 @@ use super::{error::Error, hints::HELM, lines::Lines, place::Place};
 
 /// The file name that means standard input.
 pub(crate) const STDIN: &str = "-";
+/// The first bytes of a file that gzip compressed.
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// The number of repeated keys of a file that have a note of their own.
 const MAX_DUPLICATES: usize = 20;
 
@@ -79,7 +81,11 @@ pub fn parse(file: &str, bytes: &[u8]) -> Result<Contents, Error> {
         contents: Contents::default(),
     };
     if let Some((before, _)) = text.split_once('\0') {
-        let message = "a file of objects has no NUL characters; if it is UTF-16, it needs a byte-order mark";
+        let message = if bytes.starts_with(&GZIP_MAGIC) {
+            "the file is compressed; decompress it first, such as with gunzip"
+        } else {
+            "a file of objects has no NUL characters; if it is UTF-16, it needs a byte-order mark"
+        };
         return Err(parser.syntax_error(newlines(before) + 1, message.to_owned()));
     }
     let json_error = parser.json();

@@ -10,6 +10,9 @@ use super::{
     objects::{Object, Objects},
 };
 
+/// The names that kubectl accepts for the kind.
+const DAEMON_SET_NAMES: [&str; 3] = ["ds", "daemonset", "daemonsets"];
+
 /// Keeps the selected `DaemonSet`s.
 ///
 /// # Errors
@@ -87,13 +90,22 @@ fn is_in_group(object: &Object, filter: &FilterArgs) -> bool {
             .is_none_or(|selector| selector.matches(value_of))
 }
 
-/// Returns the key of the only `DaemonSet` called `requested` (NAME or NAMESPACE/NAME).
+/// Returns the key of the only `DaemonSet` called `requested` (NAME or NAMESPACE/NAME, also with ds/ before it).
 fn choose(keys: &[String], requested: &str) -> Result<String, Error> {
-    let matches = |key: &&String| {
-        let name = key.split_once('/').map_or(key.as_str(), |(_, name)| name);
-        key.as_str() == requested || name == requested
+    let named = |requested: &str| -> Vec<_> {
+        let matches = |key: &&String| {
+            let name = key.split_once('/').map_or(key.as_str(), |(_, name)| name);
+            key.as_str() == requested || name == requested
+        };
+        keys.iter().filter(matches).cloned().collect()
     };
-    let mut found: Vec<_> = keys.iter().filter(matches).cloned().collect();
+    let mut found = named(requested);
+    if found.is_empty()
+        && let Some((kind, name)) = requested.split_once('/')
+        && DAEMON_SET_NAMES.contains(&kind)
+    {
+        found = named(name);
+    }
     found.sort_unstable();
     found.dedup();
     match found.as_slice() {

@@ -40,6 +40,9 @@ pub(super) fn without_kind(object: &Map<String, Value>) -> String {
         (None, None) if is_kustomization => {
             "; this looks like a kustomization: render it first with `kubectl kustomize`".to_owned()
         }
+        (None, None) if object.contains_key("metadata") => {
+            "; add the field kind, such as kind: DaemonSet".to_owned()
+        }
         (None, None) => "; if these are Helm values, render the chart first with `helm template`".to_owned(),
     };
     format!("the object has no kind{hint}")

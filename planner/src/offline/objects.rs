@@ -147,6 +147,12 @@ impl Objects {
         };
         let kind = text("kind").or_else(|| list.map(|list| list.kind.clone()));
         let api_version = text("apiVersion").or_else(|| list.and_then(|list| list.api_version.clone()));
+        if kind.as_deref() == Some("List")
+            && let Some(items) = object.get("items")
+            && !matches!(items, Value::Array(_) | Value::Null)
+        {
+            return Err(invalid(place, "items must be a list"));
+        }
         let list_of = kind.as_deref().map_or(Some(""), |kind| kind.strip_suffix("List"));
         if let Some(item_kind) = list_of
             && let Some(Value::Array(_) | Value::Null) = object.get("items")

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use everynode_proto::facts::REVISION_LABEL;
 use serde_json::{Map, Value};
 
 use super::{
@@ -70,6 +71,7 @@ fn newest_pods(objects: &Objects) -> BTreeMap<String, NewestPod> {
         .iter()
         .map(|daemon_set| (daemon_set.key(), daemon_set))
         .collect();
+    let revisions = revisions(objects);
     let mut newest: BTreeMap<String, NewestPod> = BTreeMap::new();
     for pod in objects.of(Kind::Pod) {
         let Some((owner, uid)) = controlling_daemon_set(pod) else {
@@ -78,9 +80,12 @@ fn newest_pods(objects: &Objects) -> BTreeMap<String, NewestPod> {
         let Some(Value::Object(spec)) = pod.get("spec") else {
             continue;
         };
-        let is_current = daemon_sets
-            .get(&owner)
-            .is_some_and(|daemon_set| has_uid(daemon_set, uid) && is_of_current_template(pod, daemon_set));
+        let is_current = daemon_sets.get(&owner).is_some_and(|daemon_set| {
+            has_uid(daemon_set, uid)
+                && is_of_current_template(pod, daemon_set)
+                && has_requests_of_revision(&revisions, &owner, pod, daemon_set)
+                && requests(spec).values().all(Amount::is_known)
+        });
         // Times in RFC 3339 and UTC, as the API server writes them, sort as text.
         let created = pod.metadata("creationTimestamp");
         let is_newer = newest
@@ -131,6 +136,42 @@ fn is_of_current_template(pod: &Fields, daemon_set: &Fields) -> bool {
         (Some(wanted), Some(found)) => wanted == found,
         _ => true,
     }
+}
+
+/// What the templates in `ControllerRevision`s request, by the key of the `DaemonSet` and the hash.
+type Revisions = HashMap<(String, String), Amounts>;
+
+fn revisions(objects: &Objects) -> Revisions {
+    let read = |revision: &Object| {
+        let (owner, _) = controlling_daemon_set(revision)?;
+        let template = revision.get("data")?.get("spec")?.get("template")?;
+        Some((
+            (owner, hash(revision)?),
+            requests(template.get("spec")?.as_object()?),
+        ))
+    };
+    objects
+        .of(Kind::ControllerRevision)
+        .iter()
+        .filter_map(read)
+        .collect()
+}
+
+/// Whether the revision of the pod requests the same as the current template. It counts as such if the revision isn't in
+/// the input.
+fn has_requests_of_revision(revisions: &Revisions, owner: &str, pod: &Fields, daemon_set: &Fields) -> bool {
+    let revision = hash(pod).and_then(|hash| revisions.get(&(owner.to_owned(), hash)));
+    let template = daemon_set.get("spec").and_then(|spec| spec.get("template"));
+    let spec = template.and_then(|template| template.get("spec")?.as_object());
+    match (revision, spec) {
+        (Some(revision), Some(spec)) => *revision == requests(spec),
+        _ => true,
+    }
+}
+
+fn hash(object: &Fields) -> Option<String> {
+    let labels = object.get("metadata")?.get("labels")?;
+    Some(labels.get(REVISION_LABEL)?.as_str()?.to_owned())
 }
 
 fn template_spec(daemon_set: &mut Fields) -> Option<&mut Fields> {
@@ -194,6 +235,12 @@ type Amounts = BTreeMap<String, Amount>;
 enum Amount {
     Known(Quantity),
     Unknown(String),
+}
+
+impl Amount {
+    fn is_known(&self) -> bool {
+        matches!(self, Self::Known(_))
+    }
 }
 
 /// Returns everything that decides what a pod requests. A limit counts as the request if there is no request.

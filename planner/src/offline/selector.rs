@@ -143,14 +143,20 @@ fn set_requirement(head: &str, values: &str, part: &str) -> Result<Requirement, 
     match words.as_slice() {
         [key, "in"] => new(key, part, Condition::In(values)),
         [key, "notin"] => new(key, part, Condition::NotIn(values)),
-        _ => Err(format!(
-            "must have the form KEY in (VALUE, …) or KEY notin (VALUE, …), not {part:?}"
-        )),
+        _ => Err(form_error(part)),
     }
+}
+
+fn form_error(part: &str) -> String {
+    format!("must have the form KEY in (VALUE, …) or KEY notin (VALUE, …), not {part:?}")
 }
 
 fn new(key: &str, part: &str, condition: Condition) -> Result<Requirement, String> {
     let key = key.trim();
+    let words: Vec<_> = key.split_whitespace().collect();
+    if let [_, "in" | "notin", ..] = words.as_slice() {
+        return Err(form_error(part));
+    }
     let is_key = |character: char| character.is_ascii_alphanumeric() || "-_./".contains(character);
     if key.is_empty() || !key.chars().all(is_key) || key.matches('/').count() > 1 {
         return Err(format!(

@@ -50,14 +50,20 @@ const TRANSIENT_PREFIXES: [&str; 6] = [
 ];
 
 /// Suffixes of the keys of such taints, as in `node.cilium.io/agent-not-ready`.
-const TRANSIENT_SUFFIXES: [&str; 2] = ["/not-ready", "-not-ready"];
+const TRANSIENT_SUFFIXES: [&str; 4] = ["/not-ready", "-not-ready", "/uninitialized", "/unschedulable"];
 
 /// Labels whose value belongs to a single node.
-const LABELS_OF_ONE_NODE: [&str; 7] = [
+const LABELS_OF_ONE_NODE: [&str; 13] = [
     "kubernetes.io/hostname",
     "alpha.eksctl.io/instance-id",
     "topology.hostpath.csi/node",
+    "topology.topolvm.io/node",
+    "openebs.io/nodename",
+    "openebs.io/nodeid",
+    "linbit.com/hostname",
     "k3s.io/hostname",
+    "k3s.io/internal-ip",
+    "k3s.io/external-ip",
     // Oracle's OKE
     "displayName",
     "hostname",

@@ -25,7 +25,7 @@ use crate::{
     convert::{self, FieldError},
     fleet::Fleet,
     limits::{self, AnswerSize, MAX_NODES, MAX_PODS, MAX_REVISIONS},
-    model::Millis,
+    model::{Millis, ProblemCode},
 };
 
 /// Decides once for one `DaemonSet`.
@@ -76,6 +76,8 @@ pub fn plan(request: wire::PlanRequest, work: &Work) -> Result<wire::PlanRespons
     assumptions.extend(request_pods.assumptions(&claim));
     // Nodes are added one by one, after the DaemonSet, so that the work can stop after each of them.
     let (created, being_deleted) = (read.created, read.daemon_set.deleting);
+    // The revision decides only which of the pods are replaced.
+    let needs_revision = !being_deleted && !request_pods.pods.is_empty();
     fleet.daemon_set_changed(read.daemon_set);
     for node in nodes? {
         work.check()?;
@@ -88,7 +90,7 @@ pub fn plan(request: wire::PlanRequest, work: &Work) -> Result<wire::PlanRespons
     reader.extend(request_pods.problems);
     let latest = created.max(request_pods.latest);
     let now = request.now.map_or(latest, convert::millis);
-    let mut response = build_response(&mut fleet, &uid, now, reader, work)?;
+    let mut response = build_response(&mut fleet, &uid, now, needs_revision, reader, work)?;
     response.adopt = request_pods.adopt;
     response.release = request_pods.release;
     response.notes = assumptions;
@@ -138,6 +140,7 @@ fn build_response(
     fleet: &mut Fleet,
     uid: &str,
     now: Millis,
+    needs_revision: bool,
     mut reader: Reader,
     work: &Work,
 ) -> Result<wire::PlanResponse, Status> {
@@ -160,7 +163,10 @@ fn build_response(
     }
     if let Some(prepared) = fleet.daemon_set(uid) {
         let key = prepared.daemon_set.key();
-        reader.report(&format!("daemonset {key}"), prepared.problems.iter().cloned());
+        let problems = prepared.problems.iter();
+        let relevant =
+            problems.filter(|problem| needs_revision || problem.code != ProblemCode::UnknownRevision);
+        reader.report(&format!("daemonset {key}"), relevant.cloned());
         let verdicts = Verdicts::compute(&key, &prepared.placement, None, fleet.nodes(), &size, work)?;
         response.verdicts = verdicts.verdicts;
         response.summary = Some(verdicts.summary);

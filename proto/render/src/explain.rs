@@ -111,6 +111,10 @@ impl ExplainView {
             Extent::Fitting | Extent::Summary => folded::sections(pairs, self, layout, style),
         };
         let sections: Vec<_> = sections.into_iter().filter(|text| !text.is_empty()).collect();
+        if sections.is_empty() && !pairs.is_empty() && !self.verdicts.is_empty() {
+            let names: Vec<_> = self.verdicts.iter().copied().map(values::verdict_name).collect();
+            return format!("No pair has the verdict {}.\n", names.join(" or "));
+        }
         sections.join("\n")
     }
 }

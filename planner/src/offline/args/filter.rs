@@ -1,6 +1,9 @@
 //! The flags that select `DaemonSet`s and nodes from the input.
 
-use clap::{Args, builder::NonEmptyStringValueParser};
+use clap::{
+    Args,
+    builder::{NonEmptyStringValueParser, TypedValueParser},
+};
 
 use crate::offline::selector::Selector;
 
@@ -21,7 +24,7 @@ pub struct FilterArgs {
     pub daemon_sets: Vec<String>,
 
     /// Only this node. A * stands for any text, as in 'ip-10-0-1-*'. Can be repeated.
-    #[arg(long = "node", value_name = "NAME", value_parser = NonEmptyStringValueParser::new(), help_heading = "Filters")]
+    #[arg(long = "node", value_name = "NAME", value_parser = node_name(), help_heading = "Filters")]
     pub nodes: Vec<String>,
 
     /// Only DaemonSets whose own labels (metadata.labels, not those of the pod template) match this selector, as with
@@ -29,6 +32,14 @@ pub struct FilterArgs {
     /// 'app=agent,tier notin (test,dev)'.
     #[arg(short = 'l', long, value_name = "SELECTOR", help_heading = "Filters")]
     pub selector: Option<Selector>,
+}
+
+/// Accepts node/NAME as kubectl does. The name of a node has no slash.
+fn node_name() -> impl TypedValueParser<Value = String> {
+    NonEmptyStringValueParser::new().map(|name| match name.split_once('/') {
+        Some(("node" | "nodes" | "no", name)) => name.to_owned(),
+        _ => name,
+    })
 }
 
 impl FilterArgs {

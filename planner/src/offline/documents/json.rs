@@ -36,8 +36,9 @@ pub(super) fn read(text: &str) -> Result<Parsed, SyntaxError> {
         .map_err(|error| {
             let place = format!(" at line {} column {}", error.line(), error.column());
             let text = error.to_string();
+            let message = text.strip_suffix(&place).unwrap_or(&text);
             SyntaxError {
-                message: text.strip_suffix(&place).unwrap_or(&text).to_owned(),
+                message: message.replace("EOF while parsing", "the text ends in the middle of"),
                 line: error.line() as u64,
             }
         })?;

@@ -180,7 +180,10 @@ fn content_after_the_end_of_a_document_is_ignored_with_a_note() {
 #[test]
 fn syntax_errors_name_the_line() {
     assert_eq!(error("{\"a\": 1}\n{\"b\":\n  oops: 1"), "file:3: expected value");
-    assert_eq!(error("{\"a\": 1"), "file:1: EOF while parsing an object");
+    assert_eq!(
+        error("{\"a\": 1"),
+        "file:1: the text ends in the middle of an object"
+    );
     for text in [
         "{\"a\": 1}\n---\nb: 2\n---\nc: 3\n  d: 4\n",
         "a: 1\n\nb: 2\n\nc:\n  [1",
@@ -188,6 +191,15 @@ fn syntax_errors_name_the_line() {
         let message = error(text);
         assert!(message.starts_with("file:6: "), "{message}");
     }
+}
+
+#[test]
+fn compressed_file_has_a_hint() {
+    let message = parse("file", &[0x1f, 0x8b, 8, 0]).unwrap_err().to_string();
+    assert_eq!(
+        message,
+        "file:1: the file is compressed; decompress it first, such as with gunzip"
+    );
 }
 
 #[test]

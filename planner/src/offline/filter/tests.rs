@@ -73,6 +73,8 @@ fn daemonsets_are_chosen_by_name_in_any_namespace() {
         (&["z", "a/x"], &["a/x", "default/z"]),
         (&["default/z"], &["default/z"]),
         (&["v", "v"], &["b/v"]),
+        (&["ds/v"], &["b/v"]),
+        (&["daemonset/b/x"], &["b/x"]),
     ] {
         let expected = expected.iter().map(|key| (*key).to_owned()).collect();
         assert_eq!(selected(&named(names)), Ok(expected), "{names:?}");

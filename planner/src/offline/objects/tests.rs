@@ -110,6 +110,11 @@ fn invalid_objects_are_refused_with_their_place_and_a_hint() {
         ),
         ("kind:\n", "file:1: the object has no kind; kind is empty"),
         (
+            "apiVersion: apps/v1\nmetadata: {name: a}\n",
+            "file:1: the object has no kind; add the field kind, such as kind: DaemonSet",
+        ),
+        ("kind: List\nitems: {}\n", "file:1: items must be a list"),
+        (
             "Kind: Node\n",
             "file:1: the object has no kind; did you mean kind instead of Kind?",
         ),

@@ -150,3 +150,27 @@ fn note_lists_only_a_few_daemon_sets() {
     let note = note(&changed).unwrap();
     assert!(note.ends_with("a/4 (pod p4), and 2 more"), "{note}");
 }
+
+#[test]
+fn pods_of_a_revision_that_requests_something_else_and_broken_pods_do_not_count() {
+    let revision = |cpu: &str| {
+        let mut revision = pod("agent-r1", "2026-01-01T00:00:00Z", "", &json!([]));
+        revision["kind"] = json!("ControllerRevision");
+        revision["apiVersion"] = json!("apps/v1");
+        revision["metadata"]["labels"] = json!({REVISION_LABEL: "r1"});
+        revision["data"] = json!({"spec": {"template": {"spec": {"containers": requesting(cpu)}}}});
+        revision
+    };
+    let mut manifest = daemon_set(&json!({"requests": {"cpu": "2"}}));
+    manifest["metadata"]["annotations"] = json!({});
+    let mut old = pod("agent-old", "2026-01-02T00:00:00Z", "2", &requesting("300m"));
+    old["metadata"]["labels"][REVISION_LABEL] = json!("r1");
+    for (revision, count) in [(revision("100m"), 0), (revision("2000m"), 1)] {
+        let (changed, _) = replaced(&[manifest.clone(), old.clone(), revision]);
+        assert_eq!(changed.len(), count, "{changed:?}");
+    }
+    let broken = pod("agent-broken", "2026-01-02T00:00:00Z", "2", &requesting("lots"));
+    let (changed, containers) = replaced(&[manifest, broken]);
+    assert!(changed.is_empty(), "{changed:?}");
+    assert_eq!(containers[0]["resources"], json!({"requests": {"cpu": "2"}}));
+}

@@ -77,6 +77,10 @@ fn invalid_selectors_are_refused_with_the_part_that_is_wrong() {
             "a within (b)",
             "must have the form KEY in (VALUE, …) or KEY notin (VALUE, …), not \"a within (b)\"",
         ),
+        (
+            "a=1,b in c",
+            "must have the form KEY in (VALUE, …) or KEY notin (VALUE, …), not \"b in c\"",
+        ),
     ] {
         assert_eq!(selector.parse::<Selector>().unwrap_err(), message);
     }

@@ -42,6 +42,8 @@ fn transient_taints_are_set_aside_and_others_stay() {
         "node.cilium.io/agent-not-ready",
         "ebs.csi.aws.com/agent-not-ready",
         "cni.istio.io/not-ready",
+        "node.deckhouse.io/uninitialized",
+        "remediator.kubernetes.azure.com/unschedulable",
         "readiness.k8s.io/gpu",
         "startup-taint.cluster-autoscaler.kubernetes.io/a",
     ];

@@ -28,6 +28,8 @@ pub(super) enum Ownership {
     Foreign,
     /// A `DaemonSet` with the same name and another uid controls the object.
     OtherUid,
+    /// The `DaemonSet` has no uid, and the object's controller reference names it from another namespace.
+    OtherNamespace,
     /// The `DaemonSet` controls the object.
     Own,
     /// The `DaemonSet` has no uid, and the object's controller reference names it.
@@ -84,7 +86,12 @@ impl Claim {
             namespace => namespace,
         };
         if *namespace != *self.namespace {
-            return Ownership::Foreign;
+            let mut owner = metadata.controller().into_iter();
+            return if owner.any(|owner| self.controls(owner) == Ownership::OwnByName) {
+                Ownership::OtherNamespace
+            } else {
+                Ownership::Foreign
+            };
         }
         // A DaemonSet that is being deleted adopts and releases nothing (A4).
         let selector = self.selector.as_ref().filter(|_| !self.is_being_deleted);
@@ -239,5 +246,8 @@ mod tests {
         );
         assert_eq!(of(json!({"name": "other"})), Ownership::Foreign);
         assert_eq!(of(json!({"kind": "ReplicaSet"})), Ownership::Foreign);
+        let mut elsewhere = meta("agent", &owner(&json!({})));
+        elsewhere.namespace = "other".to_owned();
+        assert_eq!(claim.of(&elsewhere), Ownership::OtherNamespace);
     }
 }

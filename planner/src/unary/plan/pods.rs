@@ -32,6 +32,8 @@ pub(super) struct RequestPods {
     by_name: usize,
     /// The number of pods of a `DaemonSet` with the same name and another uid.
     other_uid: usize,
+    /// The number of pods of a `DaemonSet` with the same name in another namespace, if the `DaemonSet` has no uid.
+    other_namespace: usize,
 }
 
 /// A pod of the request, and how it belongs to the `DaemonSet`.
@@ -55,10 +57,15 @@ impl RequestPods {
         for pod in read {
             pods.by_name += usize::from(pod.ownership == Ownership::OwnByName);
             pods.other_uid += usize::from(pod.ownership == Ownership::OtherUid);
+            pods.other_namespace += usize::from(pod.ownership == Ownership::OtherNamespace);
             match pod.ownership {
                 Ownership::Adopted => pods.adopt.extend(pod.reference),
                 Ownership::Released => pods.release.extend(pod.reference),
-                Ownership::Foreign | Ownership::OtherUid | Ownership::Own | Ownership::OwnByName => {}
+                Ownership::Foreign
+                | Ownership::OtherUid
+                | Ownership::OtherNamespace
+                | Ownership::Own
+                | Ownership::OwnByName => {}
             }
             pods.pods.extend(pod.pod);
         }
@@ -90,6 +97,13 @@ impl RequestPods {
             count => assumptions.push(format!(
                 "{count} pods are skipped, because their controller is a DaemonSet {key} with another uid"
             )),
+        }
+        if self.other_namespace > 0 && self.pods.is_empty() && self.release.is_empty() {
+            assumptions.push(format!(
+                "{key} has no pods, but pods in other namespaces have a DaemonSet of this name as their controller ({}); \
+                 if they belong to it, correct metadata.namespace",
+                self.other_namespace
+            ));
         }
         assumptions
     }

@@ -24,7 +24,7 @@ const MAPS: [&str; 6] = [
 
 /// The defaults of texts: the field that holds the object, or a list of it, the field in the object, and its value. An
 /// empty parent stands for any.
-const TEXTS: [(&str, &str, &str); 9] = [
+const TEXTS: [(&str, &str, &str); 20] = [
     ("spec", "restartPolicy", "Always"),
     ("spec", "dnsPolicy", "ClusterFirst"),
     ("spec", "schedulerName", "default-scheduler"),
@@ -34,6 +34,18 @@ const TEXTS: [(&str, &str, &str); 9] = [
     ("httpGet", "path", "/"),
     ("httpGet", "scheme", "HTTP"),
     ("fieldRef", "apiVersion", "v1"),
+    ("resourceFieldRef", "divisor", "0"),
+    // The claim of an ephemeral volume.
+    ("spec", "volumeMode", "Filesystem"),
+    ("iscsi", "iscsiInterface", "default"),
+    ("azureDisk", "cachingMode", "ReadWrite"),
+    ("azureDisk", "fsType", "ext4"),
+    ("azureDisk", "kind", "Shared"),
+    ("rbd", "pool", "rbd"),
+    ("rbd", "user", "admin"),
+    ("rbd", "keyring", "/etc/ceph/keyring"),
+    ("scaleIO", "storageMode", "ThinProvisioned"),
+    ("scaleIO", "fsType", "xfs"),
 ];
 
 /// The defaults of numbers, in the same form.
@@ -93,9 +105,14 @@ fn same_objects(parent: &str, one: &Map<String, Value>, other: &Map<String, Valu
     })
 }
 
-/// The value of a field. A null means the same as a missing field.
+/// The value of a field. A null means the same as a missing field. The API server takes the name of the service account
+/// from the field's old name too.
 fn value_of<'v>(object: &'v Map<String, Value>, key: &str) -> Option<&'v Value> {
-    object.get(key).filter(|value| !value.is_null())
+    let value = |key: &str| object.get(key).filter(|value| !value.is_null());
+    match key {
+        "serviceAccountName" => value(key).or_else(|| value("serviceAccount")),
+        _ => value(key),
+    }
 }
 
 fn same_values(parent: &str, key: &str, one: &Value, other: &Value) -> bool {
@@ -142,6 +159,8 @@ fn is_default(parent: &str, key: &str, value: &Value, object: &Map<String, Value
         }),
         Value::String(text) => match key {
             "imagePullPolicy" => sibling("image").is_some_and(|image| text == pull_policy(image)),
+            // A volume with the content of an image.
+            "pullPolicy" => sibling("reference").is_some_and(|image| text == pull_policy(image)),
             // The old name of the same field.
             "serviceAccount" => sibling("serviceAccountName") == Some(text),
             _ => {
@@ -152,16 +171,20 @@ fn is_default(parent: &str, key: &str, value: &Value, object: &Map<String, Value
             }
         },
         Value::Array(items) => items.is_empty(),
-        Value::Object(fields) => fields.is_empty() && EMPTY.contains(&key),
+        Value::Object(fields) => fields.values().all(Value::is_null) && EMPTY.contains(&key),
     }
 }
 
-/// Returns the default of imagePullPolicy, which depends on the tag of the image.
+/// Returns the default of imagePullPolicy, which depends on the tag of the image. An image with a digest has no default
+/// tag.
 fn pull_policy(image: &str) -> &'static str {
     let name = image.rsplit_once('/').map_or(image, |(_, name)| name);
-    let has_digest = name.contains('@');
+    let (name, has_digest) = name
+        .split_once('@')
+        .map_or((name, false), |(name, _)| (name, true));
     match name.split_once(':') {
-        None | Some((_, "latest")) if !has_digest => "Always",
+        Some((_, "latest")) => "Always",
+        None if !has_digest => "Always",
         _ => "IfNotPresent",
     }
 }

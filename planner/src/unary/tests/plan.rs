@@ -239,3 +239,30 @@ fn revisions_of_other_owners_and_broken_ones_say_nothing() {
         ]
     );
 }
+
+#[test]
+fn unknown_revision_is_a_problem_only_if_there_are_pods_to_replace() {
+    let mut deleting = live();
+    deleting["metadata"]["deletionTimestamp"] = json!("2026-11-02T00:00:00Z");
+    for (daemon_set, pods, expected) in [
+        (manifest(), vec![], 0),
+        (manifest(), vec![pod("a", "r1")], 1),
+        (deleting, vec![pod("a", "r1")], 0),
+    ] {
+        let answer = planned(&daemon_set, &pods, &[], None);
+        assert_eq!(answer.problems.len(), expected, "{answer:?}");
+    }
+}
+
+#[test]
+fn pods_of_a_namesake_in_another_namespace_are_mentioned_if_a_manifest_has_no_pods() {
+    let elsewhere = with(pod("a", "r1"), "/metadata/namespace", json!("other"));
+    let note = "sys/d has no pods, but pods in other namespaces have a DaemonSet of this name as their controller (1); if \
+                they belong to it, correct metadata.namespace";
+    let answer = planned(&manifest(), std::slice::from_ref(&elsewhere), &[], None);
+    assert_eq!(answer.notes, [note]);
+    let answer = planned(&live(), std::slice::from_ref(&elsewhere), &[], None);
+    assert_eq!(answer.notes, [""; 0]);
+    let answer = planned(&manifest(), &[elsewhere, pod("a", "r1")], &[], None);
+    assert!(!answer.notes.iter().any(|found| found == note), "{answer:?}");
+}

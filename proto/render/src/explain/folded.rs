@@ -1,6 +1,6 @@
 //! Prints the groups of many pairs, so that they fit on one or two screens.
 
-use std::collections::HashSet;
+use std::{cmp::Reverse, collections::HashSet};
 
 use everynode_proto::{
     executor::v1::WaitCode,
@@ -224,13 +224,24 @@ impl<'f> Printer<'f> {
     /// Lists a group's conditions with the number of pairs, as many as fit in `width`. Without a width, the column is so
     /// narrow that it doesn't wrap, and the list is short.
     fn condition_list(&self, group: &Group<'_>, width: Option<usize>) -> String {
-        let conditions = group.conditions.iter().filter_map(|(index, count)| {
-            let condition = self.fold.conditions.get(*index)?;
-            self.view
-                .shows(condition.verdict)
-                .then(|| format!("{} ({count})", printable(kind_text(condition.kind))))
-        });
-        join_fitting(&conditions.collect::<Vec<_>>(), width.unwrap_or(MIN_WRAP_WIDTH))
+        // A condition may apply to pairs with different verdicts.
+        let mut counts: Vec<(ConditionKind<'_>, usize)> = Vec::new();
+        for (index, count) in &group.conditions {
+            let condition = self.fold.conditions.get(*index);
+            let Some(condition) = condition.filter(|condition| self.view.shows(condition.verdict)) else {
+                continue;
+            };
+            match counts.iter_mut().find(|(kind, _)| *kind == condition.kind) {
+                Some((_, known)) => *known += count,
+                None => counts.push((condition.kind, *count)),
+            }
+        }
+        // The sort is stable.
+        counts.sort_by_key(|(_, count)| Reverse(*count));
+        let text =
+            |(kind, count): &(ConditionKind<'_>, usize)| format!("{} ({count})", printable(kind_text(*kind)));
+        let conditions: Vec<_> = counts.iter().map(text).collect();
+        join_fitting(&conditions, width.unwrap_or(MIN_WRAP_WIDTH))
     }
 }
 

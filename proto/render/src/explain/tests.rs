@@ -284,3 +284,19 @@ fn verdict_names_are_accepted_in_any_case() {
     let error = "stay".parse::<VerdictName>().unwrap_err();
     assert_eq!(error, "must be one of run, keep, exclude");
 }
+
+#[test]
+fn selection_of_nothing_is_said() {
+    let answer = ExplainResponse {
+        verdicts: vec![verdict("a", Verdict::Run, &["fits"])],
+        ..ExplainResponse::default()
+    };
+    let view = ExplainView {
+        verdicts: vec![Verdict::Keep, Verdict::Exclude],
+        ..ExplainView::default()
+    };
+    assert_eq!(
+        table(&answer, &view, TableStyle::default()),
+        "No pair has the verdict KEEP or EXCLUDE.\n"
+    );
+}

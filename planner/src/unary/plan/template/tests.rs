@@ -113,7 +113,60 @@ fn pull_policy_depends_on_the_tag() {
         ("example.com:5000/agent", "Always"),
         ("example.com:5000/agent:1", "IfNotPresent"),
         ("agent@sha256:abc", "IfNotPresent"),
+        ("agent:1@sha256:abc", "IfNotPresent"),
+        ("agent:latest@sha256:abc", "Always"),
     ] {
         assert_eq!(pull_policy(image), policy, "{image}");
+    }
+}
+
+#[test]
+fn defaults_of_volumes_and_references_make_no_difference() {
+    for (written, stored) in [
+        (
+            json!({"resourceFieldRef": {"resource": "limits.memory"}}),
+            json!({"resourceFieldRef": {"resource": "limits.memory", "divisor": "0"}}),
+        ),
+        (
+            json!({"ephemeral": {"volumeClaimTemplate": {"spec": {"accessModes": ["ReadWriteOnce"]}}}}),
+            json!({"ephemeral": {"volumeClaimTemplate": {
+                "metadata": {"creationTimestamp": null},
+                "spec": {"accessModes": ["ReadWriteOnce"], "resources": {}, "volumeMode": "Filesystem"},
+            }}}),
+        ),
+        (
+            json!({"image": {"reference": "a/b:1"}}),
+            json!({"image": {"reference": "a/b:1", "pullPolicy": "IfNotPresent"}}),
+        ),
+        (
+            json!({"iscsi": {"iqn": "i"}, "azureDisk": {"diskName": "d"}}),
+            json!({
+                "iscsi": {"iqn": "i", "iscsiInterface": "default"},
+                "azureDisk": {
+                    "diskName": "d", "cachingMode": "ReadWrite", "fsType": "ext4", "kind": "Shared", "readOnly": false,
+                },
+            }),
+        ),
+        (
+            json!({"serviceAccount": "a"}),
+            json!({"serviceAccount": "a", "serviceAccountName": "a"}),
+        ),
+    ] {
+        assert!(same_template(&written, &stored), "{written}");
+        assert!(same_template(&stored, &written), "{written}");
+    }
+    for (one, other) in [
+        (
+            json!({"resourceFieldRef": {"divisor": "1Mi"}}),
+            json!({"resourceFieldRef": {}}),
+        ),
+        (json!({"serviceAccount": "a"}), json!({})),
+        (
+            json!({"serviceAccount": "a"}),
+            json!({"serviceAccount": "b", "serviceAccountName": "b"}),
+        ),
+    ] {
+        assert!(!same_template(&one, &other), "{one}");
+        assert!(!same_template(&other, &one), "{one}");
     }
 }

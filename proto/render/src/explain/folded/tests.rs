@@ -163,3 +163,25 @@ fn condition_with_a_long_list_of_values_is_shortened() {
     assert_eq!(shortened("abc", 3), "abc");
     assert_eq!(shortened("abcd", 3), "ab…");
 }
+
+#[test]
+fn condition_of_pairs_with_different_verdicts_is_counted_once_for_each_node() {
+    let verdicts = (0..30).map(|number| {
+        let name = format!("default/agent-{number}");
+        let mut pair = tainted(&name, "gpu", "nvidia.com/gpu");
+        if number % 2 == 0 {
+            pair.verdict = Verdict::Exclude.into();
+        }
+        pair
+    });
+    let answer = ExplainResponse {
+        verdicts: verdicts.collect(),
+        ..ExplainResponse::default()
+    };
+    let summary = ExplainView {
+        extent: Extent::Summary,
+        ..ExplainView::default()
+    };
+    let text = table(&answer, &summary, TableStyle::default());
+    assert!(text.contains("taint nvidia.com/gpu:NoSchedule (30)\n"), "{text}");
+}
