@@ -6,10 +6,7 @@ use std::sync::Arc;
 use everynode_proto::{
     facts::{
         field_path,
-        object::{
-            self as facts,
-            demand::{self as object, Quantities},
-        },
+        object::demand::{self as object, Quantities},
     },
     planner::v1 as wire,
 };
@@ -144,15 +141,7 @@ pub fn runtime_class(
     strings: &mut Interner,
 ) -> Result<RuntimeClass, FieldError> {
     let tolerations = class.scheduling.tolerations.iter();
-    let tolerations = tolerations.map(|toleration| {
-        let facts::Toleration {
-            key,
-            operator,
-            value,
-            effect,
-        } = toleration;
-        from_wire::toleration([key, operator, value, effect], strings)
-    });
+    let tolerations = tolerations.map(|toleration| from_wire::toleration(&toleration.facts(), strings));
     Ok(RuntimeClass {
         tolerations: tolerations.collect(),
         name: strings.text(from_wire::required("metadata.name", &class.metadata.name)?),

@@ -169,15 +169,7 @@ fn pod_template(facts: &wire::PodTemplateFacts, strings: &mut Interner) -> PodTe
     let node_name = (!facts.node_name.is_empty()).then(|| strings.text(&facts.node_name));
     let node_selector = labels(&facts.node_selector, strings);
     let tolerations = facts.tolerations.iter();
-    let tolerations = tolerations.map(|toleration| {
-        let wire::Toleration {
-            key,
-            operator,
-            value,
-            effect,
-        } = toleration;
-        self::toleration([key, operator, value, effect], strings)
-    });
+    let tolerations = tolerations.map(|written| toleration(written, strings));
     PodTemplate {
         node_name,
         node_selector,
@@ -193,13 +185,13 @@ fn pod_template(facts: &wire::PodTemplateFacts, strings: &mut Interner) -> PodTe
     }
 }
 
-/// Converts the key, operator, value and effect of a toleration.
-pub(super) fn toleration([key, operator, value, effect]: [&str; 4], strings: &mut Interner) -> Toleration {
+/// Converts a toleration.
+pub(super) fn toleration(written: &wire::Toleration, strings: &mut Interner) -> Toleration {
     Toleration {
-        key: strings.text(key),
-        operator: strings.text(operator),
-        value: strings.text(value),
-        effect: strings.text(effect),
+        key: strings.text(&written.key),
+        operator: strings.text(&written.operator),
+        value: strings.text(&written.value),
+        effect: strings.text(&written.effect),
     }
 }
 

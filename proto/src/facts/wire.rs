@@ -132,12 +132,6 @@ impl PodTemplate {
     /// Returns the parts of the template that placement reads.
     pub fn facts(&self) -> PodTemplateFacts {
         let spec = &self.spec;
-        let toleration = |toleration: &object::Toleration| Toleration {
-            key: toleration.key.clone(),
-            operator: toleration.operator.clone(),
-            value: toleration.value.clone(),
-            effect: toleration.effect.clone(),
-        };
         PodTemplateFacts {
             node_name: spec.node_name.clone(),
             node_selector: spec.node_selector.clone(),
@@ -146,8 +140,26 @@ impl PodTemplate {
                 .as_ref()
                 .and_then(object::Affinity::required)
                 .map(node_selector),
-            tolerations: spec.tolerations.iter().map(toleration).collect(),
+            tolerations: spec.tolerations.iter().map(object::Toleration::facts).collect(),
             host_network: spec.host_network,
+        }
+    }
+}
+
+impl object::Toleration {
+    /// Returns the toleration as a fact.
+    pub fn facts(&self) -> Toleration {
+        let Self {
+            key,
+            operator,
+            value,
+            effect,
+        } = self.clone();
+        Toleration {
+            key,
+            operator,
+            value,
+            effect,
         }
     }
 }
