@@ -4,10 +4,11 @@ use std::{env, fs, path::PathBuf};
 
 use prost::Message;
 
-const PROTOS: [&str; 4] = [
+const PROTOS: [&str; 5] = [
     "everynode/executor/v1/executor.proto",
     "everynode/planner/v1/facts.proto",
     "everynode/planner/v1/planner.proto",
+    "everynode/planner/v1/rollout.proto",
     "everynode/planner/v1/session.proto",
 ];
 

@@ -48,6 +48,7 @@ pub mod planner {
     #[allow(
         clippy::pedantic,
         clippy::indexing_slicing,
+        clippy::large_enum_variant,
         clippy::use_self,
         clippy::unwrap_used,
         clippy::allow_attributes_without_reason,

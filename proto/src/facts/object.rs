@@ -5,6 +5,7 @@
 //!
 //! - [`Node`], [`Pod`], [`DaemonSet`] and [`revision`]: the objects that watches read. [`Meta`] is their metadata.
 //! - [`demand`]: the parts of templates, nodes and `RuntimeClass`es that only unary calls read.
+//! - [`policy`]: rollout policies, which only unary calls read as objects.
 //! - [`checks`]: the parts of a [`DaemonSet`] that show whether the API server would accept it.
 //! - [`fields`]: reads single fields as Kubernetes' decoder does.
 
@@ -18,6 +19,7 @@ mod int_or_string;
 mod meta;
 mod node;
 mod pod;
+pub mod policy;
 pub mod revision;
 mod selectors;
 mod template;
@@ -31,7 +33,7 @@ pub use self::{
     },
     int_or_string::IntOrString,
     meta::{Meta, OwnerReference},
-    node::{Node, NodeSpec, Taint},
+    node::{LIFECYCLE_CONDITIONS, Node, NodeCondition, NodeHealth, NodeSpec, READY, Taint},
     pod::{Condition, Pod, PodSpec, PodStatus},
     selectors::{LabelSelector, NodeSelector, NodeSelectorTerm, Requirement},
     template::{PodTemplate, PodTemplateSpec, Toleration},

@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use prost::{DecodeError, Message, bytes::Bytes};
 
 use self::messages::{
-    Bookmark, Condition, List, Node, NodeAffinity, NodeSelectorTerm, ObjectMeta, OwnerReference, Pod,
-    Requirement, Status, Taint, Time, Unknown, WatchEvent,
+    Bookmark, Condition, List, Node, NodeAffinity, NodeCondition, NodeSelectorTerm, ObjectMeta,
+    OwnerReference, Pod, Requirement, Status, Taint, Time, Unknown, WatchEvent,
 };
 use super::object;
 
@@ -109,13 +109,26 @@ pub fn decode_status(object: Bytes) -> Result<serde_json::Value, DecodeError> {
 /// # Errors
 /// The object isn't a node.
 pub fn decode_node(object: Bytes) -> Result<object::Node, DecodeError> {
-    let Node { metadata, spec } = Node::decode(object)?;
+    let Node {
+        metadata,
+        spec,
+        status,
+    } = Node::decode(object)?;
     let taints = spec.unwrap_or_default().taints;
     let taint = |Taint { key, value, effect }| object::Taint { key, value, effect };
     Ok(object::Node {
         metadata: meta(metadata),
         spec: object::NodeSpec {
             taints: taints.into_iter().map(taint).collect(),
+        },
+        status: object::NodeHealth {
+            conditions: status
+                .unwrap_or_default()
+                .conditions
+                .into_iter()
+                .filter(|condition| object::NodeCondition::is_read(&condition.r#type))
+                .map(|NodeCondition { r#type, status }| object::NodeCondition { r#type, status })
+                .collect(),
         },
     })
 }

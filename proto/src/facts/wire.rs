@@ -7,9 +7,9 @@ use super::{
     TEMPLATE_GENERATION_LABEL, object,
 };
 use crate::planner::v1::{
-    DaemonSetFacts, IntOrPercent, NodeFacts, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm,
-    PodFacts, PodPhase, PodTemplateFacts, Problem, ProblemCode, Taint, Toleration, UpdateStrategy,
-    int_or_percent, update_strategy,
+    DaemonSetFacts, IntOrPercent, NodeFacts, NodeReadiness, NodeSelector, NodeSelectorRequirement,
+    NodeSelectorTerm, PodFacts, PodPhase, PodTemplateFacts, Problem, ProblemCode, Taint, Toleration,
+    UpdateStrategy, int_or_percent, update_strategy,
 };
 
 /// Converts a time to the wire's timestamp type.
@@ -23,12 +23,47 @@ pub fn timestamp(time: jiff::Timestamp) -> WireTimestamp {
 impl Node {
     /// Converts the node to its facts.
     pub fn into_facts(self) -> NodeFacts {
+        let Self {
+            metadata,
+            spec,
+            status,
+        } = self;
         let taint = |object::Taint { key, value, effect }| Taint { key, value, effect };
         NodeFacts {
-            name: self.metadata.name,
-            labels: self.metadata.labels,
-            taints: self.spec.taints.into_iter().map(taint).collect(),
+            name: metadata.name,
+            labels: metadata.labels,
+            taints: spec.taints.into_iter().map(taint).collect(),
+            created: metadata.creation_timestamp.map(timestamp),
+            readiness: status.readiness().into(),
+            lifecycle_conditions: status.lifecycle_conditions(),
         }
+    }
+}
+
+impl object::NodeHealth {
+    /// The status of the condition Ready.
+    fn readiness(&self) -> NodeReadiness {
+        let mut conditions = self.conditions.iter();
+        let ready = conditions.find(|condition| condition.r#type == object::READY);
+        match ready.map(|ready| ready.status.as_str()) {
+            None => NodeReadiness::Unspecified,
+            Some("True") => NodeReadiness::True,
+            Some("False") => NodeReadiness::False,
+            Some(_) => NodeReadiness::Unknown,
+        }
+    }
+
+    /// The conditions of the node's lifecycle that are True, sorted.
+    fn lifecycle_conditions(&self) -> Vec<String> {
+        let holds = |kind: &&str| {
+            let mut conditions = self.conditions.iter();
+            conditions.any(|condition| condition.r#type == *kind && condition.status == "True")
+        };
+        object::LIFECYCLE_CONDITIONS
+            .into_iter()
+            .filter(holds)
+            .map(str::to_owned)
+            .collect()
     }
 }
 
@@ -45,6 +80,7 @@ impl Pod {
             bound: !self.spec.node_name.is_empty(),
             phase: phase(&self.status.phase).into(),
             ready_since: self.ready_since().map(timestamp),
+            unready_since: self.unready_since().map(timestamp),
             created: self.metadata.creation_timestamp.map(timestamp),
             deleting: self.metadata.deletion_timestamp.is_some(),
             revision: label(REVISION_LABEL),
@@ -67,6 +103,13 @@ impl Pod {
             [node] => Some(node),
             _ => None,
         }
+    }
+
+    /// Returns the time when the pod became unready. `None` if it is ready, and if it never was.
+    pub fn unready_since(&self) -> Option<jiff::Timestamp> {
+        let mut conditions = self.status.conditions.iter();
+        let ready = conditions.find(|condition| condition.r#type == "Ready")?;
+        ready.last_transition_time.filter(|_| ready.status != "True")
     }
 
     /// Returns the time when the pod became ready, or `None` if it isn't ready. If the condition has no time, returns
@@ -123,6 +166,10 @@ impl<T> DaemonSet<T> {
             update_revision: update_revision.to_owned(),
             template_generation: generation.and_then(|text| text.parse().ok()),
             equal_revisions: Vec::new(),
+            labels: self.metadata.labels.clone(),
+            revisions: Vec::new(),
+            managed_by: String::new(),
+            is_rollout_held: false,
         };
         (facts, problems)
     }
@@ -181,10 +228,15 @@ fn node_selector(selector: &object::NodeSelector) -> NodeSelector {
 
 impl object::UpdateStrategy {
     fn facts(&self, problem: &mut impl FnMut(&str, String)) -> UpdateStrategy {
+        let rolling = self.rolling_update.clone().unwrap_or_default();
         let strategy = if self.r#type == "OnDelete" {
-            update_strategy::Strategy::OnDelete(update_strategy::OnDelete {})
+            // Nobody but a rollout policy reads the budget, so an odd one is no problem.
+            update_strategy::Strategy::OnDelete(update_strategy::OnDelete {
+                max_unavailable: rolling
+                    .max_unavailable
+                    .and_then(|value| int_or_percent(value).ok()),
+            })
         } else {
-            let rolling = self.rolling_update.clone().unwrap_or_default();
             let mut budget = |field: &str, value: Option<object::IntOrString>| {
                 int_or_percent(value?)
                     .map_err(|message| {

@@ -9,7 +9,7 @@ use crate::{
     planner::v1::{
         DaemonSetFacts, ExplainRequest, Fact, FailedRequirement, NodeFacts, NodeSelectorTerm, NodeTemplate,
         NodeVerdict, Plan, PlanRequest, PodFacts, PodTemplateFacts, Reason, SessionRequest,
-        SimulateNodesRequest, Taint, Toleration, fact,
+        SimulateNodesRequest, SimulateRolloutRequest, Taint, Toleration, fact,
     },
 };
 
@@ -42,6 +42,7 @@ fn weighed_struct_sizes_are_at_least_the_real_ones() {
     check::<Reason>();
     check::<SessionRequest>();
     check::<SimulateNodesRequest>();
+    check::<SimulateRolloutRequest>();
     check::<Taint>();
     check::<Toleration>();
     check::<executor::ExplainRequest>();
@@ -125,6 +126,7 @@ fn malformed_message_is_weighed_up_to_where_decoding_stops() {
         name: "n".to_owned(),
         labels: [("a".to_owned(), "b".to_owned())].into(),
         taints: vec![Taint::default(); 3],
+        ..NodeFacts::default()
     }
     .encode_to_vec();
     let weights: Vec<_> = (0..=whole.len()).map(|end| kind.weigh(&whole[..end])).collect();

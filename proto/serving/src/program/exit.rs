@@ -29,6 +29,8 @@ pub enum Exit {
     Unavailable,
     /// 70: the program itself is at fault (`EX_SOFTWARE`).
     Software,
+    /// 75: the answer isn't known yet; the same command may succeed later (`EX_TEMPFAIL`).
+    TryLater,
     /// 128 plus the number of the signal that ended the program, as shells report it.
     Signal(u8),
 }
@@ -71,6 +73,7 @@ impl Exit {
             Self::NoInput => 66,
             Self::Unavailable => 69,
             Self::Software => 70,
+            Self::TryLater => 75,
             Self::Signal(number) => 128_u8.saturating_add(number),
         }
     }

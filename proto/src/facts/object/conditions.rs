@@ -1,4 +1,4 @@
-//! Deserializes a pod's Ready condition.
+//! Deserializes the conditions of pods and nodes that are read.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::{
-    Condition,
+    Condition, NodeCondition,
     fields::{TIME, borrowed_string, list},
 };
 use crate::facts::words::quoted;
@@ -18,6 +18,30 @@ pub(super) fn ready_only<'de, D: Deserializer<'de>>(deserializer: D) -> Result<V
         .into_iter()
         .filter_map(|IfReady(ready)| ready)
         .collect())
+}
+
+/// Deserializes the conditions of a node that facts read, and drops the others. The times don't matter.
+pub(super) fn of_node<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<NodeCondition>, D::Error> {
+    let conditions: Vec<IfOfNode> = list(deserializer)?;
+    Ok(conditions
+        .into_iter()
+        .filter_map(|IfOfNode(condition)| condition)
+        .collect())
+}
+
+/// A condition of a node, or nothing if it isn't read.
+#[derive(Default)]
+struct IfOfNode(Option<NodeCondition>);
+
+impl<'de> Deserialize<'de> for IfOfNode {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = RawCondition::deserialize(deserializer)?;
+        let kind = raw.r#type.filter(|kind| NodeCondition::is_read(kind));
+        Ok(Self(kind.map(|kind| NodeCondition {
+            r#type: kind.into_owned(),
+            status: raw.status.unwrap_or_default().into_owned(),
+        })))
+    }
 }
 
 /// A condition, or nothing if its type isn't Ready.

@@ -149,6 +149,22 @@ pub(super) struct Node {
     pub(super) metadata: Option<ObjectMeta>,
     #[prost(message, optional, tag = "2")]
     pub(super) spec: Option<NodeSpec>,
+    #[prost(message, optional, tag = "3")]
+    pub(super) status: Option<NodeStatus>,
+}
+
+#[derive(Message)]
+pub(super) struct NodeStatus {
+    #[prost(message, repeated, tag = "4")]
+    pub(super) conditions: Vec<NodeCondition>,
+}
+
+#[derive(Message)]
+pub(super) struct NodeCondition {
+    #[prost(string, tag = "1")]
+    pub(super) r#type: String,
+    #[prost(string, tag = "2")]
+    pub(super) status: String,
 }
 
 #[derive(Message)]

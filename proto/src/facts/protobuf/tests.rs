@@ -2,8 +2,8 @@ use serde_json::json;
 
 use super::{
     messages::{
-        Affinity, BookmarkMeta, ListMeta, NodeSelector, NodeSpec, PodSpec, PodStatus, RawExtension,
-        StatusCause, StatusDetails,
+        Affinity, BookmarkMeta, ListMeta, NodeSelector, NodeSpec, NodeStatus, PodSpec, PodStatus,
+        RawExtension, StatusCause, StatusDetails,
     },
     *,
 };
@@ -109,9 +109,25 @@ fn node_is_the_same_as_from_json() {
                 effect: "NoSchedule".to_owned(),
             }],
         }),
+        status: Some(NodeStatus {
+            conditions: [
+                ("MemoryPressure", "False"),
+                ("Drained", "True"),
+                ("Ready", "Unknown"),
+            ]
+            .map(|(kind, status)| NodeCondition {
+                r#type: kind.to_owned(),
+                status: status.to_owned(),
+            })
+            .into(),
+        }),
     };
     let json = json!({
         "metadata": meta_json(), "spec": {"taints": [{"key": "k", "value": "v", "effect": "NoSchedule"}]},
+        "status": {"conditions": [
+            {"type": "MemoryPressure", "status": "False"}, {"type": "Drained", "status": "True"},
+            {"type": "Ready", "status": "Unknown"},
+        ]},
     });
     let read = decode_node(unwrap_object(&wrapped(&message)).unwrap()).unwrap();
     let expected: object::Node = serde_json::from_value(json).unwrap();
@@ -182,6 +198,7 @@ fn page_is_decoded_to_its_items_and_its_continue_token() {
             Node {
                 metadata: Some(meta_message()),
                 spec: None,
+                status: None,
             }
             .encode_to_vec()
             .into(),

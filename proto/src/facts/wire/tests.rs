@@ -100,3 +100,65 @@ fn budgets_are_numbers_or_percentages_and_other_values_are_problems() {
     let fields: Vec<_> = problems.iter().map(|problem| problem.field.as_str()).collect();
     assert_eq!(fields, ["spec.updateStrategy.rollingUpdate.maxSurge"]);
 }
+
+#[test]
+fn node_facts_hold_readiness_and_the_lifecycle_conditions_that_are_true() {
+    let facts = |conditions: Value| {
+        let node: Node = read("Node", &json!({"status": {"conditions": conditions}})).unwrap();
+        let facts = node.into_facts();
+        (facts.readiness(), facts.lifecycle_conditions)
+    };
+    for (status, readiness) in [
+        ("True", NodeReadiness::True),
+        ("False", NodeReadiness::False),
+        ("Unknown", NodeReadiness::Unknown),
+    ] {
+        let ready =
+            json!([{"type": "MemoryPressure", "status": "True"}, {"type": "Ready", "status": status}]);
+        assert_eq!(facts(ready), (readiness, Vec::new()));
+    }
+    assert_eq!(facts(Value::Null), (NodeReadiness::Unspecified, Vec::new()));
+    let all = object::LIFECYCLE_CONDITIONS.map(|kind| json!({"type": kind, "status": "True"}));
+    let reversed: Vec<_> = all.into_iter().rev().collect();
+    assert_eq!(facts(reversed.into()).1, object::LIFECYCLE_CONDITIONS);
+    let not_true = json!([
+        {"type": "Drained", "status": "False"}, {"type": "MaintenancePlanned", "status": null},
+        {"type": "DrainInProgress", "status": "True"},
+    ]);
+    assert_eq!(facts(not_true).1, ["DrainInProgress"]);
+}
+
+#[test]
+fn heartbeat_changes_no_facts() {
+    let at = |time: &str| {
+        let condition = json!({
+            "type": "Ready", "status": "True", "lastHeartbeatTime": time, "lastTransitionTime": time,
+        });
+        let node: Node = read("Node", &json!({"status": {"conditions": [condition]}})).unwrap();
+        node.into_facts()
+    };
+    assert_eq!(at("2026-01-02T03:04:05Z"), at("2026-01-02T03:09:05Z"));
+}
+
+#[test]
+fn on_delete_keeps_the_budget_for_rollout_policies() {
+    for (rolling, expected) in [
+        (
+            json!({"maxUnavailable": "20%"}),
+            Some(int_or_percent::Value::Percent(20)),
+        ),
+        (json!({"maxUnavailable": "some"}), None),
+        (Value::Null, None),
+    ] {
+        let object = json!({"spec": {"updateStrategy": {"type": "OnDelete", "rollingUpdate": rolling}}});
+        let daemon_set: DaemonSet = read("DaemonSet", &object).unwrap();
+        let (facts, problems) = daemon_set.facts(&daemon_set.spec.template, "r");
+        let Some(update_strategy::Strategy::OnDelete(on_delete)) = facts.update_strategy.unwrap().strategy
+        else {
+            panic!("the strategy isn't OnDelete");
+        };
+        let found = on_delete.max_unavailable.and_then(|budget| budget.value);
+        assert_eq!(found, expected, "{object}");
+        assert!(problems.is_empty(), "{problems:?}");
+    }
+}
