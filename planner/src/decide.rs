@@ -27,10 +27,10 @@ pub mod cell;
 pub mod demand;
 pub(crate) mod labels;
 pub(crate) mod ledger;
-mod marks;
+pub(crate) mod marks;
 mod node;
 pub mod placement;
-mod rollout;
+pub mod rollout;
 pub(crate) mod rollout_status;
 pub mod runtime_class;
 mod set;
@@ -43,14 +43,16 @@ pub(crate) mod validation;
 
 use self::{
     availability::{Availability, Change},
-    cell::{Cell, CellIndex, Cells, PodRecord},
+    cell::{Cell, CellIndex, Cells, PodRecord, Target},
     ledger::Ledger,
     marks::Mark,
     node::NodeDecision,
     placement::Placement,
+    rollout::{budget, policy::RolloutRules, report::Report},
 };
 use crate::model::{
-    Action, Budget, DaemonSet, DeleteReason, Millis, Problem, ProblemCode, Status, Strategy, Uid,
+    Action, Budget, DaemonSet, DeleteReason, Millis, Problem, ProblemCode, Status, Strategy, Text, Uid,
+    Verdict,
 };
 
 /// The version of the rules, as a decimal number. It rises when the same facts may give another plan. Executors
@@ -72,6 +74,8 @@ pub(crate) struct Rules<'d> {
     pub(crate) now: Millis,
     /// Cached, because every cell uses it.
     allows_surge: bool,
+    /// The rollout of the policy that applies, while it holds anything back.
+    pub(crate) rollout: Option<RolloutRules<'d>>,
 }
 
 impl<'d> Rules<'d> {
@@ -85,6 +89,23 @@ impl<'d> Rules<'d> {
             daemon_set,
             now,
             allows_surge,
+            rollout: None,
+        }
+    }
+
+    /// The same rules under the rollout of a policy.
+    pub(crate) fn with_rollout(self, rollout: Option<RolloutRules<'d>>) -> Self {
+        Self { rollout, ..self }
+    }
+
+    /// Whether the pod has the revision that its cell should have. Without a policy, this is the current template's. The
+    /// current revision of a rollout is known by its hash alone, because pods of it lack the generation (T1).
+    pub(crate) fn is_target(&self, cell: &Cell<'_, '_>, pod: &PodRecord) -> bool {
+        match (&self.rollout, cell.rollout.map(|rollout| rollout.target)) {
+            (Some(rollout), Some(Target::Current)) if *rollout.current != self.daemon_set.update_revision => {
+                pod.template_id.revision == *rollout.current
+            }
+            _ => self.is_current(pod),
         }
     }
 
@@ -107,6 +128,22 @@ impl<'d> Rules<'d> {
         by_revision || by_generation || (update_revision.is_empty() && template_generation.is_none())
     }
 
+    /// Whether a pod can be made for the cell. From a current revision whose `ControllerRevision` is gone, none can, and one
+    /// of the update revision would come before its turn (T8).
+    fn can_create(&self, cell: &Cell<'_, '_>) -> bool {
+        let is_lost = self.rollout.is_some_and(|rollout| rollout.is_current_lost);
+        let target = cell.rollout.map(|rollout| rollout.target);
+        !(is_lost && target == Some(Target::Current))
+    }
+
+    /// The revision that a pod created in the cell gets.
+    fn target_revision(&self, cell: &Cell<'_, '_>) -> &Text {
+        match (&self.rollout, cell.rollout.map(|rollout| rollout.target)) {
+            (Some(rollout), Some(Target::Current)) => rollout.current,
+            _ => &self.daemon_set.update_revision,
+        }
+    }
+
     /// Whether the pod has been ready for minReadySeconds, and so counts towards availability (contract S3).
     /// Mirrors `IsPodAvailable` of `pkg/api/v1/pod`.
     pub(crate) fn is_available(&self, pod: &PodRecord) -> bool {
@@ -116,7 +153,7 @@ impl<'d> Rules<'d> {
     /// The time at which the pod became available, or becomes available if it stays ready. `None` if it isn't ready
     /// or has finished. Without minReadySeconds, a ready pod is available whatever the clocks say (contract S3).
     fn available_at(&self, pod: &PodRecord) -> Option<Millis> {
-        let ready_since = pod.ready_since.filter(|_| !pod.is_terminal())?;
+        let ready_since = pod.ready_since().filter(|_| !pod.is_terminal())?;
         match self.daemon_set.min_ready_millis {
             0 => Some(self.now.min(ready_since)),
             millis => Some(ready_since.plus(millis)),
@@ -139,14 +176,14 @@ impl<'d> Rules<'d> {
 
     fn is_ready_in_future(&self, pod: &PodRecord) -> bool {
         let has_wait = self.daemon_set.min_ready_millis > 0 && !pod.is_terminal();
-        has_wait && pod.ready_since.is_some_and(|since| since > self.now)
+        has_wait && pod.ready_since().is_some_and(|since| since > self.now)
     }
 
     /// The next time at which this pod's classification can change without a new event. `None` if only an event can
     /// change it.
     fn next_change_at(&self, pod: &PodRecord) -> Option<Millis> {
-        if self.is_ready_in_future(pod) && !self.is_current(pod) {
-            return pod.ready_since;
+        if self.is_ready_in_future(pod) && (self.rollout.is_some() || !self.is_current(pod)) {
+            return pod.ready_since();
         }
         self.available_at(pod).filter(|at| *at > self.now)
     }
@@ -173,6 +210,8 @@ pub struct Decision {
     /// The pods whose wait for minReadySeconds has begun, changed or ended, ordered by uid. Empty unless the fleet
     /// tracks them.
     pub availability: Vec<Change>,
+    /// The state of the rollout under a policy. `None` without one.
+    pub rollout: Option<Report>,
 }
 
 /// Decides for one `DaemonSet` (contract N, R and S1). Updates the ledger first, for the cells that were touched or
@@ -197,11 +236,7 @@ pub(crate) fn decide<C: Cells>(
     let tally = ledger.tally();
     let mut actions = Vec::new();
     let (mut decision, mut pods) = (NodeDecision::default(), Vec::new());
-    let steps = [(Mark::NeedsActions, usize::MAX)]
-        .into_iter()
-        .chain(rollout::allowed(rules, tally));
-    for (mark, limit) in steps {
-        let indices = ledger.first(mark, cells, limit);
+    let mut act_on = |mark: Mark, indices: Vec<CellIndex>| {
         actions.reserve(indices.len());
         for index in indices {
             let Some(cell) = cells.cell(index, &mut pods) else {
@@ -212,12 +247,36 @@ pub(crate) fn decide<C: Cells>(
                 actions.push((index, action));
             });
         }
+    };
+    act_on(
+        Mark::NeedsActions,
+        ledger.first(Mark::NeedsActions, cells, usize::MAX),
+    );
+    match (&rules.rollout, ledger.groups()) {
+        (Some(rollout), Some(groups)) => {
+            let ignored = tally.count(Mark::Ignored);
+            let is_stalled = budget::has_too_many_ignored(ignored, tally.count(Mark::Desired));
+            if !(rollout.has_stages && is_stalled) {
+                let budgets = rollout.budgets(rules.allows_surge());
+                let queue = |group, urgency, limit| ledger.queue(group, urgency, limit, cells);
+                act_on(
+                    Mark::Queued,
+                    budget::choose(&budgets, groups, rollout.domains, queue),
+                );
+            }
+        }
+        _ => {
+            for (mark, limit) in rollout::allowed(rules, tally) {
+                act_on(mark, ledger.first(mark, cells, limit));
+            }
+        }
     }
     Decision {
         actions,
         status: Some(status::status(tally, rules.daemon_set.generation)),
         reconsider_at: ledger.reconsider_at(),
         availability: availability.unwrap_or_default(),
+        rollout: None,
     }
 }
 
@@ -238,10 +297,18 @@ fn act(
                 push(delete(cell, pod, *reason));
             }
         }
+        Mark::Queued if rules.allows_surge() && cell.verdict == Some(Verdict::Run) => {
+            push(create(rules, cell));
+        }
         Mark::SurgeAtOnce | Mark::SurgeWithinBudget => push(create(rules, cell)),
-        Mark::DeleteAtOnce | Mark::DeleteWithinBudget => {
-            if let Some(pod) = rollout::old_pod(rules, decision) {
-                push(delete(cell, pod, DeleteReason::Update));
+        Mark::Queued | Mark::DeleteAtOnce | Mark::DeleteWithinBudget => {
+            if let Some(pod) = rollout::old_pod(rules, cell, decision) {
+                let reason = if cell.is_narrowed() {
+                    DeleteReason::Excluded
+                } else {
+                    DeleteReason::Update
+                };
+                push(delete(cell, pod, reason));
             }
         }
         _ => {}
@@ -251,7 +318,7 @@ fn act(
 fn create(rules: &Rules<'_>, cell: &Cell<'_, '_>) -> Action {
     Action::Create {
         node: cell.node.clone(),
-        revision: rules.daemon_set.update_revision.clone(),
+        revision: rules.target_revision(cell).clone(),
         succeeds: cell.predecessor().map(Uid::text),
     }
 }

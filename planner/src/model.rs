@@ -6,6 +6,7 @@ mod demand;
 mod labels;
 mod problem;
 mod quantity;
+pub mod rollout;
 mod uid;
 
 use std::sync::Arc;
@@ -47,6 +48,10 @@ pub struct Node {
     pub labels: Labels,
     /// spec.taints.
     pub taints: Vec<Taint>,
+    /// metadata.creationTimestamp.
+    pub created: Millis,
+    /// The status of the condition Ready. `None` if the node has no such condition or doesn't report.
+    pub is_ready: Option<bool>,
 }
 
 /// One of a node's taints.
@@ -75,6 +80,7 @@ pub struct Toleration {
 
 /// A `DaemonSet`, as decisions see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct DaemonSet {
     /// metadata.namespace.
     pub namespace: Text,
@@ -95,6 +101,8 @@ pub struct DaemonSet {
     pub template: PodTemplate,
     /// spec.updateStrategy.
     pub strategy: Strategy,
+    /// The budget that a `DaemonSet` with the strategy `OnDelete` gives to a rollout policy.
+    pub on_delete_max_unavailable: Option<Budget>,
     /// spec.minReadySeconds, in milliseconds.
     pub min_ready_millis: i64,
     /// The controller-revision-hash of the current template; empty when unknown.
@@ -103,6 +111,25 @@ pub struct DaemonSet {
     pub template_generation: Option<Text>,
     /// Other controller-revision-hashes of the current template, until its duplicate revisions are merged.
     pub equal_revisions: Vec<Text>,
+    /// metadata.labels, for the selectors of policies.
+    pub labels: Labels,
+    /// The templates of its `ControllerRevision`s.
+    pub revisions: Vec<Revision>,
+    /// Who else drives its rollouts. Empty if nobody does.
+    pub managed_by: Text,
+    /// Whether a rollout was held when the `DaemonSet` was last seen.
+    pub is_rollout_held: bool,
+}
+
+/// A `ControllerRevision` of a `DaemonSet`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revision {
+    /// Its controller-revision-hash.
+    pub hash: Text,
+    /// Its number: the newest has the highest.
+    pub number: i64,
+    /// The parts of its template that placement reads.
+    pub template: PodTemplate,
 }
 
 impl DaemonSet {
@@ -210,6 +237,8 @@ pub struct Pod {
     pub phase: Phase,
     /// The time at which the pod became ready. `None` while it isn't ready.
     pub ready_since: Option<Millis>,
+    /// The time at which the pod became unready. `None` while it is ready, and if it never was.
+    pub unready_since: Option<Millis>,
     /// metadata.creationTimestamp.
     pub created: Millis,
     /// Whether the pod is being deleted.

@@ -2,6 +2,7 @@
 
 use std::{cmp::Ordering, sync::Arc};
 
+use super::rollout::groups::Group;
 use crate::model::{Millis, Phase, Pod, TemplateId, Text, Uid, Verdict};
 
 /// A node's index among a `DaemonSet`'s cells.
@@ -9,6 +10,10 @@ pub(crate) type CellIndex = u32;
 
 /// A pod as a cell keeps it, in as few bytes as possible.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "in this form they take the fewest bytes"
+)]
 pub(crate) struct PodRecord {
     /// metadata.uid.
     pub(crate) uid: Uid,
@@ -18,8 +23,9 @@ pub(crate) struct PodRecord {
     pub(crate) template_id: Arc<TemplateId>,
     /// metadata.creationTimestamp.
     pub(crate) created: Millis,
-    /// The time at which it became ready. `None` while it isn't ready.
-    pub(crate) ready_since: Option<Millis>,
+    /// The time at which it became ready, or unready if it isn't ready. `None` if it never was ready.
+    readiness_since: Option<Millis>,
+    is_ready: bool,
     /// status.phase.
     pub(crate) phase: Phase,
     /// Whether it is bound to its node.
@@ -38,12 +44,23 @@ impl PodRecord {
             name: pod.name,
             template_id,
             created: pod.created,
-            ready_since: pod.ready_since,
+            readiness_since: pod.ready_since.or(pod.unready_since),
+            is_ready: pod.ready_since.is_some(),
             phase: pod.phase,
             bound: pod.bound,
             deleting: pod.deleting,
             delete_in_flight,
         }
+    }
+
+    /// The time at which it became ready. `None` while it isn't ready.
+    pub(crate) fn ready_since(&self) -> Option<Millis> {
+        self.readiness_since.filter(|_| self.is_ready)
+    }
+
+    /// The time at which it became unready. `None` while it is ready, and if it never was.
+    pub(crate) fn unready_since(&self) -> Option<Millis> {
+        self.readiness_since.filter(|_| !self.is_ready)
     }
 
     /// Whether the pod has finished: it will never be ready again.
@@ -83,6 +100,36 @@ pub(crate) struct Cell<'c, 'a> {
     pub(crate) youngest_gone: Option<&'a (Millis, Uid)>,
     /// The end of the backoff: until then, a failed pod there isn't deleted (N3).
     pub(crate) backoff_until: Option<Millis>,
+    /// How the rollout of a policy sees the cell. `None` without a policy, and while its rollout holds nothing back.
+    pub(crate) rollout: Option<RolloutCell>,
+}
+
+/// How the rollout of a policy sees a cell.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RolloutCell {
+    /// The revision that the pod there should have. The verdict is that of its template.
+    pub(crate) target: Target,
+    /// Whether the node is released: its stage is open, or somebody has released it.
+    pub(crate) is_released: bool,
+    /// Whether a label of the node holds the pod at its revision.
+    pub(crate) is_held: bool,
+    /// Whether the node existed when its stage opened, or, on the way back, when that began.
+    pub(crate) is_in_roster: bool,
+    /// The verdict by the update template, which the status follows (S1).
+    pub(crate) update_verdict: Option<Verdict>,
+    /// The verdict by the template of the current revision.
+    pub(crate) current_verdict: Option<Verdict>,
+    /// The stage and the domain.
+    pub(crate) group: Group,
+}
+
+/// The revision that a cell's pod should have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// The update revision.
+    Update,
+    /// The current revision, because the rollout hasn't released the node or goes back.
+    Current,
 }
 
 impl<'a> Cell<'_, 'a> {
@@ -91,6 +138,18 @@ impl<'a> Cell<'_, 'a> {
     pub(crate) fn nonterminating(&self) -> usize {
         let pods = self.pods.iter();
         pods.filter(|pod| !pod.deleting && !pod.is_terminal()).count()
+    }
+
+    /// Whether a pod of the other template may stay until its turn, although the template that reached the node excludes
+    /// it. A release that takes pods away spends a budget like a replacement (T2), and so does the way back.
+    pub(crate) fn is_narrowed(&self) -> bool {
+        let admits = |verdict| matches!(verdict, Some(Verdict::Run | Verdict::Keep));
+        self.verdict == Some(Verdict::Exclude)
+            && self.rollout.is_some_and(|rollout| match rollout.target {
+                Target::Update => admits(rollout.current_verdict),
+                // A released node has this target only on the way back.
+                Target::Current => rollout.is_released && admits(rollout.update_verdict),
+            })
     }
 
     /// The uid of the pod that a new pod in the cell succeeds: the youngest pod ever known there. It stays the same

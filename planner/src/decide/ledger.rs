@@ -14,7 +14,10 @@ use super::{
     cell::{Cell, CellIndex, Cells},
     marks::{MARK_COUNT, Mark, Marks, Tally},
     node::NodeDecision,
-    rollout,
+    rollout::{
+        self,
+        groups::{Group, Groups, Urgency},
+    },
     set::CellSet,
     status,
 };
@@ -35,6 +38,8 @@ pub(crate) struct Ledger {
     /// by cell.
     due: BTreeSet<(Millis, CellIndex)>,
     due_by_cell: HashMap<CellIndex, Millis>,
+    /// The counts of stages and domains, and the queue. `None` without the rollout of a policy.
+    groups: Option<Box<Groups>>,
     /// The cells that were touched since the last update.
     touched: Vec<CellIndex>,
     /// The time of the last update. `None` when every cell must be recomputed.
@@ -69,6 +74,39 @@ impl Ledger {
         &self.tally
     }
 
+    /// The counts of stages and domains, and the queue. `None` without the rollout of a policy.
+    pub(crate) fn groups(&self) -> Option<&Groups> {
+        self.groups.as_deref()
+    }
+
+    /// The first cells of a group, in the order of the nodes' names, whose pods wait to be replaced at this urgency, at most
+    /// `limit`.
+    pub(crate) fn queue(
+        &self,
+        group: Group,
+        urgency: Urgency,
+        limit: usize,
+        cells: &impl Cells,
+    ) -> Vec<CellIndex> {
+        let (Some(groups), Some(queued)) = (&self.groups, self.listed(Mark::Queued)) else {
+            return Vec::new();
+        };
+        let is_it = |cell: &CellIndex| {
+            let marks = self.marks.get(*cell as usize);
+            groups.group_of(*cell) == group && marks.is_some_and(|marks| Urgency::of(*marks) == urgency)
+        };
+        queued
+            .members(cells.in_order())
+            .filter(is_it)
+            .take(limit)
+            .collect()
+    }
+
+    /// The cells that have a listed mark.
+    fn listed(&self, mark: Mark) -> Option<&CellSet> {
+        self.sets.get((mark as usize).checked_sub(FIRST_LISTED)?)
+    }
+
     /// The earliest time at which the marks of any cell can change without a new event.
     pub(crate) fn reconsider_at(&self) -> Option<Millis> {
         self.due.first().map(|(at, _)| *at)
@@ -76,10 +114,8 @@ impl Ledger {
 
     /// The first cells that have a listed mark, in the order of the nodes' names, at most `limit`.
     pub(crate) fn first(&self, mark: Mark, cells: &impl Cells, limit: usize) -> Vec<CellIndex> {
-        let set = (mark as usize)
-            .checked_sub(FIRST_LISTED)
-            .and_then(|number| self.sets.get(number));
-        set.map(|set| set.first(cells.in_order(), limit))
+        self.listed(mark)
+            .map(|set| set.first(cells.in_order(), limit))
             .unwrap_or_default()
     }
 
@@ -102,12 +138,22 @@ impl Ledger {
         }
         self.marks.resize(cells.capacity(), Marks::default());
         self.updated_at = Some(rules.now);
+        if all && rules.rollout.is_some() {
+            self.groups = Some(Box::default());
+        }
         let touched = std::mem::take(&mut self.touched);
         for index in if all { cells.in_order() } else { &touched } {
-            let (marks, due) = match cells.cell(*index, &mut pods) {
-                Some(cell) => marks_of(rules, &cell, &mut decision),
+            let cell = cells.cell(*index, &mut pods);
+            let (marks, due) = match &cell {
+                Some(cell) => marks_of(rules, cell, &mut decision),
                 None => (Marks::default(), None),
             };
+            if let Some(groups) = &mut self.groups {
+                let before = self.marks.get(*index as usize).copied().unwrap_or_default();
+                let rollout = cell.as_ref().and_then(|cell| cell.rollout);
+                let group = rollout.map(|rollout| rollout.group).unwrap_or_default();
+                groups.set(*index, before, group, marks);
+            }
             self.set(*index, marks, due);
         }
         if all {
@@ -159,7 +205,7 @@ fn marks_of<'a>(
     rollout::mark(rules, cell, decision, &mut marks);
     marks.set(Mark::NeedsActions, decision.create || !decision.delete.is_empty());
     // With any other verdict, a pod's availability makes no difference.
-    let decisive = matches!(cell.verdict, Some(Verdict::Run | Verdict::Keep));
+    let decisive = matches!(cell.verdict, Some(Verdict::Run | Verdict::Keep)) || cell.is_narrowed();
     let pods = cell.pods.iter().filter(|_| decisive);
     let until = pods
         .filter_map(|pod| rules.next_change_at(pod))

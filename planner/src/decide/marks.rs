@@ -22,6 +22,22 @@ pub(crate) enum Mark {
     HasAvailable,
     /// R5: the node has a new pod beside an old one, or its creation is in flight, and the new pod isn't available yet.
     Surging,
+    /// Under a policy: the node should run a pod, and has one of the update revision.
+    HasUpdated,
+    /// Under a policy: the node should run a pod, and has an available one of the update revision.
+    HasUpdatedAvailable,
+    /// Under a policy: the node existed when its stage opened, and the stage waits for it.
+    Pending,
+    /// Under a policy: the pod was unavailable before the rollout began, so the node doesn't hold it up.
+    Ignored,
+    /// Under a policy: a label of the node holds the pod at its revision.
+    Held,
+    /// Under a policy: the old pod is being replaced, and the new one isn't available yet.
+    InReplacement,
+    /// Under a policy: the old pod waits to be replaced, and its replacement takes no slot of a budget.
+    QueuedFree,
+    /// Under a policy: the old pod waits to be replaced, and its replacement takes an available pod.
+    QueuedAvailable,
     /// N1 to N6: the node needs actions that aren't part of an update.
     NeedsActions,
     /// R5: a new pod is created beside the old one, whatever the budget is.
@@ -32,19 +48,21 @@ pub(crate) enum Mark {
     DeleteAtOnce,
     /// R4, R5: the old pod is deleted if the budget allows it.
     DeleteWithinBudget,
+    /// Under a policy: the old pod waits to be replaced.
+    Queued,
 }
 
 /// The number of marks.
-pub(crate) const MARK_COUNT: usize = Mark::DeleteWithinBudget as usize + 1;
+pub(crate) const MARK_COUNT: usize = Mark::Queued as usize + 1;
 
 /// The marks that one cell has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Marks(u16);
+pub(crate) struct Marks(u32);
 
 impl Marks {
     /// Sets a mark if it holds.
     pub(crate) fn set(&mut self, mark: Mark, holds: bool) {
-        self.0 |= u16::from(holds) << mark as u8;
+        self.0 |= u32::from(holds) << mark as u8;
     }
 
     /// The numbers of the marks that only one of the two has.
@@ -56,6 +74,11 @@ impl Marks {
             rest &= rest.checked_sub(1)?;
             Some(number)
         })
+    }
+
+    /// Whether a mark holds.
+    pub(crate) fn has(self, mark: Mark) -> bool {
+        self.holds(mark as usize)
     }
 
     /// Whether the mark of this number holds.

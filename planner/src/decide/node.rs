@@ -38,16 +38,27 @@ impl<'a> NodeDecision<'a> {
         match cell.verdict {
             // The pod garbage collector deletes the bound pods of a node that is gone, but not the unbound ones (N6).
             None => self.delete_all(staying.filter(|pod| !pod.bound), DeleteReason::NodeGone),
+            // The pods of the other template stay until the rollout of a policy deletes them, within its budget.
+            Some(Verdict::Exclude) if cell.is_narrowed() => {
+                staying.for_each(|pod| {
+                    if rules.is_target(cell, pod) {
+                        self.delete.push((pod, DeleteReason::Excluded));
+                    } else {
+                        self.classify(rules, cell, pod);
+                    }
+                });
+                self.keep_oldest();
+            }
             Some(Verdict::Exclude) => self.delete_all(staying, DeleteReason::Excluded),
             Some(verdict @ (Verdict::Run | Verdict::Keep)) => {
                 staying.for_each(|pod| self.classify(rules, cell, pod));
                 if rules.allows_surge() {
-                    self.keep_oldest_of_each_revision(rules);
+                    self.keep_oldest_of_each_revision(rules, cell);
                 } else {
                     self.keep_oldest();
                 }
-                self.create =
-                    verdict == Verdict::Run && !cell.create_in_flight && self.lacks_pod(rules, cell);
+                let may_create = verdict == Verdict::Run && !cell.create_in_flight && rules.can_create(cell);
+                self.create = may_create && self.lacks_pod(rules, cell);
             }
         }
     }
@@ -83,12 +94,12 @@ impl<'a> NodeDecision<'a> {
 
     /// N5: with surge, the oldest current pod and the oldest old one stay. The old one is deleted when it isn't ready,
     /// or when the current one is available.
-    fn keep_oldest_of_each_revision(&mut self, rules: &Rules<'_>) {
+    fn keep_oldest_of_each_revision(&mut self, rules: &Rules<'_>, cell: &Cell<'_, 'a>) {
         if self.live.len() < 2 {
             return;
         }
-        let current = self.live.iter().copied().find(|pod| rules.is_current(pod));
-        let old = self.live.iter().copied().find(|pod| !rules.is_current(pod));
+        let current = self.live.iter().copied().find(|pod| rules.is_target(cell, pod));
+        let old = self.live.iter().copied().find(|pod| !rules.is_target(cell, pod));
         let is = |kept: Option<&PodRecord>, pod: &PodRecord| kept.is_some_and(|kept| kept.uid == pod.uid);
         let excess = self
             .live
@@ -97,7 +108,7 @@ impl<'a> NodeDecision<'a> {
             .filter(|pod| !is(current, pod) && !is(old, pod));
         self.delete.extend(excess.map(|pod| (pod, DeleteReason::Excess)));
         if let (Some(current), Some(old)) = (current, old)
-            && (old.ready_since.is_none() || rules.is_available(current))
+            && (old.ready_since().is_none() || rules.is_available(current))
         {
             self.delete.push((old, DeleteReason::Update));
         }

@@ -4,6 +4,17 @@
 //! of their names, so the same state always gives the same plan (R6). Kubernetes documents the strategies under
 //! [Perform a Rolling Update on a `DaemonSet`](https://kubernetes.io/docs/tasks/manage-daemon/update-daemon-set/).
 
+pub(crate) mod advance;
+pub(crate) mod budget;
+pub(crate) mod groups;
+pub(crate) mod policy;
+pub mod position;
+pub mod precedence;
+pub mod report;
+pub(crate) mod rules;
+pub(crate) mod staging;
+pub mod warnings;
+
 use super::{
     Rules,
     cell::{Cell, PodRecord},
@@ -17,6 +28,10 @@ const ALL: usize = usize::MAX;
 
 /// Marks a cell's role in a rolling update, given the decision for its node.
 pub(crate) fn mark(rules: &Rules<'_>, cell: &Cell<'_, '_>, decision: &NodeDecision<'_>, marks: &mut Marks) {
+    if let Some(rollout) = &rules.rollout {
+        policy::mark(rules, rollout, cell, decision, marks);
+        return;
+    }
     let Some(verdict @ (Verdict::Run | Verdict::Keep)) = cell.verdict else {
         return;
     };
@@ -47,7 +62,7 @@ fn mark_replace(
         return;
     };
     marks.set(Mark::Unavailable, !rules.is_available(pod));
-    if !rules.is_current(pod) {
+    if !rules.is_target(cell, pod) {
         let mark = if rules.needs_budget(pod) {
             Mark::DeleteWithinBudget
         } else {
@@ -71,10 +86,10 @@ fn mark_surge(
         Mark::HasAvailable,
         decision.staying().any(|pod| rules.is_available(pod)),
     );
-    let Some(old) = old_pod(rules, decision) else {
+    let Some(old) = old_pod(rules, cell, decision) else {
         return;
     };
-    let current = decision.staying().find(|pod| rules.is_current(pod));
+    let current = decision.staying().find(|pod| rules.is_target(cell, pod));
     match (current, rules.needs_budget(old), verdict == Verdict::Run) {
         // The rule for single nodes (N5) deletes the old pod when the new one is available.
         (Some(current), _, _) => marks.set(Mark::Surging, !rules.is_available(current)),
@@ -87,8 +102,12 @@ fn mark_surge(
 }
 
 /// The pod that a rolling update replaces on a node, if there is one.
-pub(crate) fn old_pod<'a>(rules: &Rules<'_>, decision: &NodeDecision<'a>) -> Option<&'a PodRecord> {
-    decision.staying().find(|pod| !rules.is_current(pod))
+pub(crate) fn old_pod<'a>(
+    rules: &Rules<'_>,
+    cell: &Cell<'_, 'a>,
+    decision: &NodeDecision<'a>,
+) -> Option<&'a PodRecord> {
+    decision.staying().find(|pod| !rules.is_target(cell, pod))
 }
 
 /// How many nodes of each mark the budgets allow, in the order of the plan.

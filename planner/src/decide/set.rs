@@ -45,10 +45,14 @@ impl CellSet {
         if most == 0 {
             return Vec::new();
         }
-        let members = order.iter().copied().filter(|index| self.contains(*index));
         let mut first = Vec::with_capacity(most);
-        first.extend(members.take(most));
+        first.extend(self.members(order).take(most));
         first
+    }
+
+    /// The cells of the set in the given order.
+    pub(crate) fn members(&self, order: &[CellIndex]) -> impl Iterator<Item = CellIndex> {
+        order.iter().copied().filter(|index| self.contains(*index))
     }
 }
 

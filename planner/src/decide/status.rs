@@ -9,7 +9,12 @@ use crate::model::{Status, Verdict};
 
 /// Marks the counters that include the cell. No counter includes a node that is gone (N7).
 pub(crate) fn mark(rules: &Rules<'_>, cell: &Cell<'_, '_>, marks: &mut Marks) {
-    let Some(verdict) = cell.verdict else { return };
+    // Under a policy, the status follows the update template, as that of kube-controller-manager does.
+    let verdict = match &cell.rollout {
+        Some(rollout) => rollout.update_verdict,
+        None => cell.verdict,
+    };
+    let Some(verdict) = verdict else { return };
     let oldest = cell.pods.iter().find(|pod| !(pod.is_terminal() && pod.deleting));
     if verdict != Verdict::Run {
         marks.set(Mark::Misscheduled, oldest.is_some());
@@ -19,7 +24,7 @@ pub(crate) fn mark(rules: &Rules<'_>, cell: &Cell<'_, '_>, marks: &mut Marks) {
     let Some(pod) = oldest else { return };
     marks.set(Mark::Current, true);
     marks.set(Mark::Updated, rules.is_current(pod));
-    marks.set(Mark::Ready, pod.ready_since.is_some());
+    marks.set(Mark::Ready, pod.ready_since().is_some());
     marks.set(Mark::Available, rules.is_available(pod));
 }
 
