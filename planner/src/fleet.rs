@@ -11,6 +11,8 @@ mod in_flight;
 mod memory;
 mod nodes;
 mod pods;
+pub(crate) mod policies;
+mod positions;
 mod row;
 mod rows;
 mod size;
@@ -19,17 +21,24 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use hashbrown::{HashMap, HashSet};
 
+pub(crate) use self::row::rollout::Governance;
 use self::{
     in_flight::InFlight,
     nodes::{NodeIndex, Nodes},
-    pods::{Entry, NO_POD, PodIndex, Pods, RowIndex},
+    pods::{Pods, RowIndex},
+    policies::Policies,
+    row::rollout::RowRollout,
     rows::Rows,
 };
-pub use self::{row::RowReport, size::Size};
+pub use self::{
+    policies::{PolicyReport, PolicyTarget},
+    row::RowReport,
+    size::Size,
+};
 use crate::{
-    decide::{Decision, availability::Change, cell::PodRecord, rollout_status::rollout_status},
+    decide::{Decision, availability::Change, rollout_status::rollout_status},
     intern::SharedValues,
-    model::{Action, DaemonSet, Millis, Node, Pod, RolloutStatus, TemplateId, Text, Toleration, Uid},
+    model::{Action, DaemonSet, Millis, Node, RolloutStatus, TemplateId, Text, Toleration, Uid},
 };
 
 /// Identifies an action in flight.
@@ -51,6 +60,9 @@ pub struct Fleet {
     /// The uids of the pods whose deletion is in flight, including pods that the fleet doesn't hold at the moment.
     deleting: HashSet<Uid>,
     dirty: BTreeSet<RowIndex>,
+    policies: Policies,
+    /// What holds for policies and hasn't been reported yet.
+    policy_reports: Vec<PolicyReport>,
     /// When to decide again, and for which `DaemonSet`.
     due: BTreeSet<(Millis, Text)>,
     last_action: ActionId,
@@ -59,6 +71,8 @@ pub struct Fleet {
     /// Number of entries that cells keep about pods that are gone or that wait for minReadySeconds, as of the last
     /// plan.
     history_entries: usize,
+    /// Number of cells of rollouts that are under way, as of the last plan.
+    rollout_cells: usize,
     /// Whether plans list the pods that wait for minReadySeconds.
     tracks_availability: bool,
 }
@@ -78,6 +92,9 @@ pub struct RowPlan {
     pub rollout_status: Option<RolloutStatus>,
     /// The tolerations that created pods get in addition to the template's.
     pub added_tolerations: Arc<[Toleration]>,
+    /// The same for created pods of the current revision of a rollout. Empty while every pod is made from the update
+    /// template.
+    pub current_added_tolerations: Arc<[Toleration]>,
     /// The pods whose wait for minReadySeconds has begun, changed or ended since the last plan. Empty unless the fleet
     /// tracks them.
     pub availability: Vec<Change>,
@@ -97,6 +114,11 @@ impl Fleet {
         self.tracks_availability = true;
     }
 
+    /// Adds the name of a node on which Everynode itself runs. A stage of a number of nodes picks it last.
+    pub fn add_own_node(&mut self, name: Text) {
+        self.nodes.add_own(name);
+    }
+
     /// Adds a node or replaces its earlier state.
     pub fn node_changed(&mut self, node: impl Into<Box<Node>>) {
         let node = node.into();
@@ -104,8 +126,12 @@ impl Fleet {
             .nodes
             .find(&node.name)
             .and_then(|index| self.nodes.get(index));
+        let has_other_labels = before.is_none_or(|before| before.labels != node.labels);
         let (before, after) = (before.map_or(0, memory::of_node), memory::of_node(&node));
         if let Some(index) = self.nodes.set(node) {
+            if has_other_labels {
+                self.policies.touch_nodes();
+            }
             self.fact_bytes = self.fact_bytes + after - before;
             self.update_verdicts(index);
         }
@@ -117,6 +143,7 @@ impl Fleet {
         let bytes = node.map_or(0, memory::of_node);
         if let Some(index) = self.nodes.remove(name) {
             self.fact_bytes -= bytes;
+            self.policies.touch_nodes();
             self.update_verdicts(index);
             self.reclaim(index);
         }
@@ -143,6 +170,7 @@ impl Fleet {
             return;
         };
         let (before, after) = (bytes_of(row), memory::of_daemon_set(&daemon_set));
+        self.policies.touch(&daemon_set.uid);
         if row.set(daemon_set, &self.nodes) {
             self.fact_bytes = self.fact_bytes + after - before;
             self.dirty.insert(index);
@@ -169,97 +197,42 @@ impl Fleet {
             self.action_done(id);
         }
         self.dirty.remove(&index);
+        self.policies.forget_rollout(uid);
         self.rows.drop_empty(index);
     }
 
-    /// Adds a pod of the `DaemonSet` with this uid, or replaces the pod's earlier state. The `DaemonSet` itself may
-    /// follow later.
-    pub fn pod_changed(&mut self, daemon_set: &Text, mut pod: Pod) {
-        let uid = Uid::new(&pod.uid);
-        let template_id = self.template_ids.share(TemplateId {
-            revision: std::mem::take(&mut pod.revision),
-            template_generation: std::mem::take(&mut pod.template_generation),
-        });
-        let node_name = std::mem::take(&mut pod.node);
-        let delete_in_flight = self.deleting.contains(&uid);
-        let record = PodRecord::new(pod, uid, template_id, delete_in_flight);
-        if let Some(index) = self.pods.find(&record.uid) {
-            if self.change_pod(index, daemon_set, &node_name, &record) {
-                return;
+    /// The rollout policies.
+    pub(crate) fn policies_mut(&mut self) -> &mut Policies {
+        &mut self.policies
+    }
+
+    /// Gives each `DaemonSet` the policy that applies to it now.
+    fn apply_policies(&mut self) {
+        let has_changed = self.policies.find_empty_stages(&self.nodes) || self.policies.has_changed();
+        if !has_changed {
+            return;
+        }
+        for (index, row) in self.rows.iter_mut() {
+            if !self.policies.may_differ(&row.uid) {
+                continue;
             }
-            self.remove_pod(index);
+            let Some(prepared) = row.prepared() else { continue };
+            let (governance, verbs, memory) = self.policies.of(&prepared.daemon_set);
+            let rollout = RowRollout::new(governance, verbs, memory, &prepared.daemon_set);
+            if row.set_rollout(rollout, &self.nodes) {
+                self.dirty.insert(index);
+            }
         }
-        if node_name.is_empty() {
-            // A pod that names no node counts for none (N1).
-            return;
-        }
-        let (node, row) = (self.nodes.acquire(&node_name), self.rows.index_of(daemon_set));
-        self.fact_bytes += memory::of_pod(&record);
-        let index = self.pods.insert(Entry {
-            record,
-            row,
-            node,
-            next: NO_POD,
-        });
-        if let Some(row) = self.rows.get_mut(row)
-            && let Some(entry) = self.pods.get_mut(index)
-        {
-            entry.next = row.link(index, &entry.record, node);
-        }
-        self.dirty.insert(row);
+        self.policies.settle();
+        let mut daemon_sets: Vec<_> = self.rows.iter().filter_map(row::Row::prepared).collect();
+        daemon_sets.sort_by(|a, b| a.daemon_set.uid.cmp(&b.daemon_set.uid));
+        let daemon_sets = daemon_sets.iter().map(|prepared| &prepared.daemon_set);
+        self.policy_reports = self.policies.changed_reports(daemon_sets);
     }
 
-    /// Updates a pod in place. Returns `false` if the pod now has another node or `DaemonSet`.
-    fn change_pod(
-        &mut self,
-        index: PodIndex,
-        daemon_set: &Text,
-        node_name: &Text,
-        record: &PodRecord,
-    ) -> bool {
-        let Some(entry) = self.pods.get_mut(index) else {
-            return false;
-        };
-        let Some(row) = self.rows.get_mut(entry.row).filter(|row| row.uid == *daemon_set) else {
-            return false;
-        };
-        if self.nodes.name(entry.node) != Some(node_name) {
-            return false;
-        }
-        if entry.record != *record {
-            self.fact_bytes = self.fact_bytes + memory::of_pod(record) - memory::of_pod(&entry.record);
-            entry.record = record.clone();
-            row.touch(entry.node);
-            self.dirty.insert(entry.row);
-        }
-        true
-    }
-
-    /// Removes a pod that is gone or no longer belongs to a `DaemonSet`.
-    pub fn pod_gone(&mut self, uid: &str) {
-        if let Some(index) = self.pods.find(&Uid::new(uid)) {
-            self.remove_pod(index);
-        }
-    }
-
-    fn remove_pod(&mut self, index: PodIndex) {
-        let Some(Entry {
-            record,
-            row: row_index,
-            node,
-            next,
-        }) = self.pods.remove(index)
-        else {
-            return;
-        };
-        self.fact_bytes -= memory::of_pod(&record);
-        if let Some(row) = self.rows.get_mut(row_index) {
-            row.unlink(index, record, node, next, &mut self.pods);
-        }
-        self.nodes.release(node);
-        self.reclaim(node);
-        self.dirty.insert(row_index);
-        self.rows.drop_empty(row_index);
+    /// Returns what holds for each policy of which that has changed, as of the last plan.
+    pub fn take_policy_reports(&mut self) -> Vec<PolicyReport> {
+        std::mem::take(&mut self.policy_reports)
     }
 
     /// Makes the next call of [`Fleet::plan`] repeat the plan that is due first, with the remaining time. Otherwise an
@@ -290,6 +263,7 @@ impl Fleet {
         now: Millis,
         mut should_continue: impl FnMut(usize) -> bool,
     ) -> Vec<RowPlan> {
+        self.apply_policies();
         while let Some((at, uid)) = self.due.pop_first() {
             if at > now {
                 self.due.insert((at, uid));
@@ -332,6 +306,7 @@ impl Fleet {
         };
         let Some(prepared) = row.prepared() else { return };
         let report = RowReport {
+            rollout: decision.rollout,
             status: decision.status,
             problems: prepared.problems.clone(),
             reconsider_at: decision.reconsider_at,
@@ -356,6 +331,7 @@ impl Fleet {
                 .status
                 .map(|status| rollout_status(&prepared.daemon_set, status)),
             added_tolerations: prepared.added_tolerations.clone(),
+            current_added_tolerations: row.current_added_tolerations(),
             availability: Vec::new(),
         };
         row.last_report = report;

@@ -4,10 +4,10 @@
 //! each object, and the data kept for each node, `DaemonSet`, pod, cell and action. A string that several objects share
 //! is counted for each of them.
 
-use super::Fleet;
+use super::{Fleet, row::Row};
 use crate::{
     decide::cell::PodRecord,
-    model::{DaemonSet, Node, PodTemplate, Requirement, Text},
+    model::{DaemonSet, Labels, Node, PodTemplate, Requirement, Text},
 };
 
 /// Bytes of a shared string in addition to its text: its header, its slot in the interner, and the reference to it.
@@ -22,6 +22,12 @@ const POD_BYTES: usize = 256;
 const TEMPLATE_ID_BYTES: usize = 640;
 /// Bytes of a cell: a pair of a `DaemonSet` and a node.
 const CELL_BYTES: usize = 16;
+/// Bytes of a cell of a rollout that is under way, in addition: what the rollout keeps of it, and its group.
+const ROLLOUT_CELL_BYTES: usize = 32;
+/// Bytes of a policy, with 16 stages.
+pub(super) const POLICY_BYTES: usize = 16 * 1024;
+/// Bytes of what is remembered of a rollout, without the names of nodes.
+pub(super) const MEMORY_BYTES: usize = 4 * 1024;
 /// Bytes of an action in flight.
 const ACTION_BYTES: usize = 192;
 /// Bytes of an entry that a cell keeps about a pod that is gone or that waits for minReadySeconds.
@@ -55,7 +61,16 @@ pub(super) fn of_daemon_set(daemon_set: &DaemonSet) -> usize {
         &daemon_set.update_revision,
     ];
     let names = names.into_iter().chain(&daemon_set.equal_revisions);
-    names.map(text).sum::<usize>() + of_template(&daemon_set.template)
+    let labels = daemon_set.labels.iter();
+    let labels = labels.map(|(key, value)| LABEL_BYTES + text(key) + text(value));
+    let revisions = daemon_set.revisions.iter();
+    let revisions = revisions.map(|revision| text(&revision.hash) + of_template(&revision.template));
+    names.map(text).chain(labels).chain(revisions).sum::<usize>() + of_template(&daemon_set.template)
+}
+
+/// Estimates the bytes that labels take.
+pub(super) fn of_labels(labels: &Labels) -> usize {
+    labels.iter().map(|(key, value)| text(key) + text(value)).sum()
 }
 
 fn of_template(template: &PodTemplate) -> usize {
@@ -99,14 +114,18 @@ impl Fleet {
             (self.template_ids.len(), TEMPLATE_ID_BYTES),
             (self.in_flight.len(), ACTION_BYTES),
             (self.history_entries, HISTORY_ENTRY_BYTES),
+            (self.rollout_cells, ROLLOUT_CELL_BYTES),
         ];
         let of = |(count, bytes): (usize, usize)| count.saturating_mul(bytes);
         let counted = counted.into_iter().map(of).fold(0, usize::saturating_add);
-        self.fact_bytes.saturating_add(counted)
+        self.fact_bytes
+            .saturating_add(self.policies.bytes())
+            .saturating_add(counted)
     }
 
     /// Counts the entries that cells keep about pods that are gone or that wait for minReadySeconds.
     pub(super) fn count_history_entries(&mut self) {
-        self.history_entries = self.rows.iter_mut().map(|(_, row)| row.history_entries()).sum();
+        self.history_entries = self.rows.iter().map(Row::history_entries).sum();
+        self.rollout_cells = self.rows.iter().map(Row::rollout_cells).sum();
     }
 }

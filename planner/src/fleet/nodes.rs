@@ -1,6 +1,6 @@
 //! The nodes of a fleet. Each has an index that addresses its cell in every row.
 
-use std::hash::BuildHasher;
+use std::{collections::BTreeSet, hash::BuildHasher};
 
 use hashbrown::{DefaultHashBuilder, HashTable, hash_table::Entry};
 
@@ -20,6 +20,8 @@ pub(crate) struct Nodes {
     /// The indices in use, in the order of their nodes' names.
     order: Vec<NodeIndex>,
     free: Vec<NodeIndex>,
+    /// The names of the nodes on which Everynode itself runs, whether they are in the cluster or not.
+    own: BTreeSet<Text>,
 }
 
 #[derive(Debug, Default)]
@@ -63,6 +65,16 @@ impl Nodes {
         });
         self.slots.reserve(more);
         self.order.reserve(more);
+    }
+
+    /// Adds the name of a node on which Everynode itself runs.
+    pub(crate) fn add_own(&mut self, name: Text) {
+        self.own.insert(name);
+    }
+
+    /// Whether Everynode itself runs on the node with this name.
+    pub(crate) fn is_own(&self, name: &Text) -> bool {
+        self.own.contains(name)
     }
 
     /// The length that a row of cells must have.

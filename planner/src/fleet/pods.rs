@@ -4,8 +4,11 @@ use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use super::nodes::NodeIndex;
-use crate::{decide::cell::PodRecord, model::Uid};
+use super::{Fleet, memory, nodes::NodeIndex};
+use crate::{
+    decide::cell::PodRecord,
+    model::{Pod, TemplateId, Text, Uid},
+};
 
 /// A pod's index among all pods.
 pub(crate) type PodIndex = u32;
@@ -112,4 +115,96 @@ impl Pods {
 fn hash_of(entries: &[Option<Entry>], hasher: &DefaultHashBuilder, index: PodIndex) -> u64 {
     let entry = entries.get(index as usize).and_then(Option::as_ref);
     entry.map_or(0, |entry| hasher.hash_one(&entry.record.uid))
+}
+
+impl Fleet {
+    /// Adds a pod of the `DaemonSet` with this uid, or replaces the pod's earlier state. The `DaemonSet` itself may
+    /// follow later.
+    pub fn pod_changed(&mut self, daemon_set: &Text, mut pod: Pod) {
+        let uid = Uid::new(&pod.uid);
+        let template_id = self.template_ids.share(TemplateId {
+            revision: std::mem::take(&mut pod.revision),
+            template_generation: std::mem::take(&mut pod.template_generation),
+        });
+        let node_name = std::mem::take(&mut pod.node);
+        let delete_in_flight = self.deleting.contains(&uid);
+        let record = PodRecord::new(pod, uid, template_id, delete_in_flight);
+        if let Some(index) = self.pods.find(&record.uid) {
+            if self.change_pod(index, daemon_set, &node_name, &record) {
+                return;
+            }
+            self.remove_pod(index);
+        }
+        if node_name.is_empty() {
+            // A pod that names no node counts for none (N1).
+            return;
+        }
+        let (node, row) = (self.nodes.acquire(&node_name), self.rows.index_of(daemon_set));
+        self.fact_bytes += memory::of_pod(&record);
+        let index = self.pods.insert(Entry {
+            record,
+            row,
+            node,
+            next: NO_POD,
+        });
+        if let Some(row) = self.rows.get_mut(row)
+            && let Some(entry) = self.pods.get_mut(index)
+        {
+            entry.next = row.link(index, &entry.record, node);
+        }
+        self.dirty.insert(row);
+    }
+
+    /// Updates a pod in place. Returns `false` if the pod now has another node or `DaemonSet`.
+    fn change_pod(
+        &mut self,
+        index: PodIndex,
+        daemon_set: &Text,
+        node_name: &Text,
+        record: &PodRecord,
+    ) -> bool {
+        let Some(entry) = self.pods.get_mut(index) else {
+            return false;
+        };
+        let Some(row) = self.rows.get_mut(entry.row).filter(|row| row.uid == *daemon_set) else {
+            return false;
+        };
+        if self.nodes.name(entry.node) != Some(node_name) {
+            return false;
+        }
+        if entry.record != *record {
+            self.fact_bytes = self.fact_bytes + memory::of_pod(record) - memory::of_pod(&entry.record);
+            entry.record = record.clone();
+            row.touch(entry.node);
+            self.dirty.insert(entry.row);
+        }
+        true
+    }
+
+    /// Removes a pod that is gone or no longer belongs to a `DaemonSet`.
+    pub fn pod_gone(&mut self, uid: &str) {
+        if let Some(index) = self.pods.find(&Uid::new(uid)) {
+            self.remove_pod(index);
+        }
+    }
+
+    fn remove_pod(&mut self, index: PodIndex) {
+        let Some(Entry {
+            record,
+            row: row_index,
+            node,
+            next,
+        }) = self.pods.remove(index)
+        else {
+            return;
+        };
+        self.fact_bytes -= memory::of_pod(&record);
+        if let Some(row) = self.rows.get_mut(row_index) {
+            row.unlink(index, record, node, next, &mut self.pods);
+        }
+        self.nodes.release(node);
+        self.reclaim(node);
+        self.dirty.insert(row_index);
+        self.rows.drop_empty(row_index);
+    }
 }

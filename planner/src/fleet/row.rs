@@ -1,21 +1,23 @@
 //! One `DaemonSet`'s row of cells: eight bytes for each node, and a ledger of their marks.
 
+mod cells;
+mod positions;
+pub(crate) mod rollout;
+mod survey;
+
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+use self::{cells::RowCells, rollout::RowRollout, survey::RowSurvey};
 use super::{
     nodes::{NodeIndex, Nodes},
     pods::{NO_POD, PodIndex, Pods},
 };
 use crate::{
     decide::{
-        self, Decision, Rules,
-        availability::Availability,
-        cell::{self, CellIndex, Cells, PodRecord, by_age},
-        ledger::Ledger,
-        placement::Placement,
-        taints::added_tolerations,
+        self, Decision, Rules, availability::Availability, cell::PodRecord, ledger::Ledger,
+        placement::Placement, rollout::report::Report, taints::added_tolerations,
     },
     model::{DaemonSet, Millis, Problem, Status, Text, Toleration, Uid, Verdict},
 };
@@ -43,6 +45,8 @@ pub(crate) struct Row {
     ledger: Ledger,
     /// The pods that wait for minReadySeconds, as reported by the plans so far.
     availability: Availability,
+    /// The rollout of the policy that applies. `None` without a policy.
+    rollout: Option<Box<RowRollout>>,
     /// The content of the last plan for the `DaemonSet`, without its actions.
     pub(crate) last_report: RowReport,
 }
@@ -56,6 +60,8 @@ pub struct RowReport {
     pub problems: Arc<[Problem]>,
     /// When to decide again, if no fact changes before.
     pub reconsider_at: Option<Millis>,
+    /// The state of the rollout under a policy. `None` without one.
+    pub rollout: Option<Report>,
 }
 
 /// A `DaemonSet` with everything that follows from it alone.
@@ -93,47 +99,6 @@ struct Backoff {
     delay_millis: i64,
 }
 
-/// A row's cells as decisions read them.
-struct RowCells<'r> {
-    cells: &'r [Cell],
-    backoffs: &'r HashMap<NodeIndex, Backoff>,
-    youngest_gone: &'r HashMap<NodeIndex, (Millis, Uid)>,
-    nodes: &'r Nodes,
-    pods: &'r Pods,
-}
-
-impl Cells for RowCells<'_> {
-    fn capacity(&self) -> usize {
-        self.nodes.capacity()
-    }
-
-    fn in_order(&self) -> &[CellIndex] {
-        self.nodes.in_order()
-    }
-
-    fn cell<'c, 'a>(
-        &'a self,
-        index: CellIndex,
-        pods: &'c mut Vec<&'a PodRecord>,
-    ) -> Option<cell::Cell<'c, 'a>> {
-        let node = self.nodes.name(index)?;
-        let cell = self.cells.get(index as usize).cloned().unwrap_or_default();
-        pods.clear();
-        pods.extend(self.pods.chain(cell.first_pod));
-        // The result must not depend on the order in which the pods arrived.
-        pods.sort_by(|a, b| by_age(a, b));
-        let backoff = self.backoffs.get(&index);
-        Some(cell::Cell {
-            node,
-            verdict: cell.verdict,
-            pods,
-            create_in_flight: cell.create_in_flight,
-            youngest_gone: self.youngest_gone.get(&index),
-            backoff_until: backoff.map(|backoff| backoff.at.plus(backoff.delay_millis)),
-        })
-    }
-}
-
 impl Row {
     /// A row for the `DaemonSet` with this uid, which hasn't been received yet.
     pub(crate) fn new(uid: Text) -> Self {
@@ -158,6 +123,11 @@ impl Row {
         self.youngest_gone.len() + self.backoffs.len() + self.availability.waiting_cells()
     }
 
+    /// Number of cells of the row's rollout, while it is under way.
+    pub(crate) fn rollout_cells(&self) -> usize {
+        self.rollout.as_deref().map_or(0, RowRollout::cells)
+    }
+
     /// Sets the `DaemonSet`. Returns whether anything changed.
     pub(crate) fn set(&mut self, daemon_set: DaemonSet, nodes: &Nodes) -> bool {
         let before = self.daemon_set.as_ref().map(|prepared| &prepared.daemon_set);
@@ -179,6 +149,7 @@ impl Row {
             placement,
             daemon_set,
         });
+        self.prepare_rollout(nodes);
         self.ledger.touch_all();
         true
     }
@@ -198,12 +169,51 @@ impl Row {
             return false;
         };
         let verdict = nodes.get(index).map(|node| prepared.placement.verdict(node));
+        let rollout_has_changed = match &mut self.rollout {
+            Some(rollout) if rollout.must_hold(nodes.get(index), &prepared.daemon_set) => {
+                rollout.prepare(&prepared.daemon_set, nodes);
+                self.ledger.touch_all();
+                true
+            }
+            Some(rollout) => rollout.update_node(index, &prepared.daemon_set, nodes),
+            None => false,
+        };
         let cell = self.cell_mut(index);
-        if std::mem::replace(&mut cell.verdict, verdict) == verdict {
+        let verdict_has_changed = std::mem::replace(&mut cell.verdict, verdict) != verdict;
+        if verdict_has_changed || rollout_has_changed {
+            self.ledger.touch(index);
+        }
+        verdict_has_changed || rollout_has_changed
+    }
+
+    /// Sets the policy that applies, what people ask of the rollout, and what is remembered of it.
+    /// Returns whether anything changed.
+    pub(crate) fn set_rollout(&mut self, rollout: Option<RowRollout>, nodes: &Nodes) -> bool {
+        let is_same = match (&self.rollout, &rollout) {
+            (None, None) => true,
+            (Some(before), Some(after)) => before.is_same(after),
+            _ => false,
+        };
+        if is_same {
             return false;
         }
-        self.ledger.touch(index);
+        self.rollout = rollout.map(Box::new);
+        self.prepare_rollout(nodes);
+        self.ledger.touch_all();
         true
+    }
+
+    /// The tolerations that pods of the current revision get in addition to those of its template.
+    pub(crate) fn current_added_tolerations(&self) -> Arc<[Toleration]> {
+        let rollout = self.rollout.as_deref();
+        let tolerations = rollout.and_then(RowRollout::current_added_tolerations);
+        tolerations.cloned().unwrap_or_default()
+    }
+
+    fn prepare_rollout(&mut self, nodes: &Nodes) {
+        if let (Some(rollout), Some(prepared)) = (&mut self.rollout, &self.daemon_set) {
+            rollout.prepare(&prepared.daemon_set, nodes);
+        }
     }
 
     fn cell_mut(&mut self, index: NodeIndex) -> &mut Cell {
@@ -314,10 +324,15 @@ impl Row {
             youngest_gone,
             ledger,
             availability,
+            rollout,
             ..
         } = self;
-        let rules = Rules::new(&daemon_set.as_ref()?.daemon_set, now);
+        let daemon_set = &daemon_set.as_ref()?.daemon_set;
+        let rollout = rollout.as_deref();
+        let rules = Rules::new(daemon_set, now).with_rollout(rollout.and_then(RowRollout::rules));
         let row_cells = RowCells {
+            daemon_set,
+            rollout,
             cells,
             backoffs,
             youngest_gone,
@@ -325,7 +340,17 @@ impl Row {
             pods,
         };
         let availability = tracks_availability.then_some(availability);
-        Some(decide::decide(&rules, ledger, availability, &row_cells))
+        let mut decision = decide::decide(&rules, ledger, availability, &row_cells);
+        if let Some(rollout) = rollout {
+            let survey = RowSurvey {
+                cells: &row_cells,
+                rules: &rules,
+            };
+            let (report, at) = rollout.report(&rules, ledger, &survey);
+            decision.reconsider_at = decision.reconsider_at.into_iter().chain(at).min();
+            decision.rollout = Some(report);
+        }
+        Some(decision)
     }
 }
 

@@ -66,8 +66,7 @@ impl Rows {
         self.by_uid.len()
     }
 
-    /// All rows.
-    #[cfg(test)]
+    /// All rows. Nothing may depend on their order. A free index has an empty row.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Row> {
         self.slots.iter()
     }

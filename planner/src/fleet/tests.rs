@@ -1,6 +1,8 @@
 mod availability;
 mod invariants;
+mod policies;
 mod properties;
+mod random_rollouts;
 mod rest;
 mod rollout;
 mod simulation;

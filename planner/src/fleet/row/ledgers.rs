@@ -13,8 +13,12 @@ impl Row {
     pub(crate) fn ledgers(&self, nodes: &Nodes, pods: &Pods, now: Millis) -> [Ledger; 2] {
         let [mut kept, mut found] = [self.ledger.clone(), Ledger::default()];
         if let Some(prepared) = &self.daemon_set {
-            let rules = Rules::new(&prepared.daemon_set, now);
+            let rollout = self.rollout.as_deref();
+            let rules =
+                Rules::new(&prepared.daemon_set, now).with_rollout(rollout.and_then(RowRollout::rules));
             let row_cells = RowCells {
+                daemon_set: &prepared.daemon_set,
+                rollout,
                 cells: &self.cells,
                 backoffs: &self.backoffs,
                 youngest_gone: &self.youngest_gone,

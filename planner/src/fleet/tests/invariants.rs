@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     decide::placement::Placement,
-    model::{Budget, DeleteReason, Phase, Strategy as Update, Verdict},
+    model::{Budget, DeleteReason, Phase, Pod, Strategy as Update, Verdict},
     testing::seconds,
 };
 

@@ -11,7 +11,10 @@ use super::{
     rest::{check_at_rest, run_to_rest},
     simulation::{Cluster, Simulation, Step, any_step},
 };
-use crate::testing::{brief, seconds};
+use crate::{
+    model::Pod,
+    testing::{brief, seconds},
+};
 
 /// Uses the same sequences in every run, so that only a change of the code can cause a new failure.
 fn config(cases: u32) -> ProptestConfig {

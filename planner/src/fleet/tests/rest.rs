@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     decide::placement::Placement,
-    model::{Phase, Status, Strategy as Update, Verdict},
+    model::{Phase, Pod, Status, Strategy as Update, Verdict},
 };
 
 /// The maximum number of rounds until nothing is planned anymore. A round is a plan and everything that follows

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 pub(super) use self::step::{Step, any_step};
 use super::{super::*, invariants::CrowdedNodes};
+use crate::model::Pod;
 
 const NODES: usize = 6;
 const DAEMON_SETS: usize = 3;

@@ -83,6 +83,7 @@ impl Simulation {
             bound: false,
             phase: Phase::Active,
             ready_since: None,
+            unready_since: None,
             created: seconds(self.now),
             deleting: false,
             revision: revision.clone(),
