@@ -13,14 +13,15 @@ use everynode_serving::{
 
 use crate::{
     limits::MAX_MESSAGE_BYTES,
-    offline::args::{ExplainArgs, PlanArgs, SimulateArgs},
+    offline::args::{ExplainArgs, PlanArgs, SimulateArgs, rollout::RolloutArgs},
 };
 
 /// Decides on which nodes the pods of DaemonSets belong. It has no access to any cluster.
 ///
-/// Without a command, it serves gRPC: sessions for executors, and the calls Plan, Explain, SimulateNodes and GetInfo
-/// for everybody else, with health and reflection. It keeps no state beyond a session, so any number of planners can
-/// run side by side. The commands explain, plan and simulate answer from files, without a server.
+/// Without a command, it serves gRPC: sessions for executors, and the calls Plan, Explain, SimulateNodes,
+/// SimulateRollout and GetInfo for everybody else, with health and reflection. It keeps no state beyond a session, so any
+/// number of planners can run side by side. The commands explain, plan, simulate and rollout answer from files, without
+/// a server.
 #[derive(Debug, Clone, Parser)]
 #[command(
     name = "everynode-planner",
@@ -71,6 +72,8 @@ pub enum Command {
     Plan(PlanArgs),
     /// Calculate what DaemonSets request on nodes that may not exist yet, from files.
     Simulate(SimulateArgs),
+    /// Show what a rollout policy would do to nodes, and how long that would take, from files.
+    Rollout(RolloutArgs),
     /// Print a completion script for a shell.
     Completions {
         /// Shell that uses the script. `source <(everynode-planner completions bash)` loads it.
@@ -98,6 +101,11 @@ pub struct Args {
         default_value = "0.0.0.0:9101"
     )]
     pub admin_listen: SocketAddr,
+
+    /// Name of the node on which this planner runs. A stage of a rollout policy that takes a number of nodes picks this
+    /// node last. By default there is none.
+    #[arg(long, env = "EVERYNODE_NODE_NAME", value_name = "NAME")]
+    pub node_name: Option<String>,
 
     /// Maximum number of calls in progress, without sessions. A call beyond it waits for up to a second, then fails
     /// with RESOURCE_EXHAUSTED and the delay before a retry.
@@ -264,6 +272,7 @@ mod tests {
         let flags = [
             "--listen=127.0.0.1:1",
             "--admin-listen=[::1]:2",
+            "--node-name=worker-1",
             "--max-concurrent-calls=3",
             "--max-sessions=4",
             "--max-session-memory=2Gi",
@@ -281,6 +290,7 @@ mod tests {
             .serve;
         assert_eq!(args.listen.to_string(), "127.0.0.1:1");
         assert_eq!(args.admin_listen.to_string(), "[::1]:2");
+        assert_eq!(args.node_name.as_deref(), Some("worker-1"));
         let limits = args.limits();
         assert_eq!((limits.max_concurrent_calls, limits.max_streams), (3, 4));
         assert_eq!(args.max_session_memory, 2 << 30);

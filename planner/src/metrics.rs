@@ -31,15 +31,17 @@ pub enum Method {
     Plan,
     Explain,
     SimulateNodes,
+    SimulateRollout,
     Session,
 }
 
 impl Method {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::GetInfo,
         Self::Plan,
         Self::Explain,
         Self::SimulateNodes,
+        Self::SimulateRollout,
         Self::Session,
     ];
 }

@@ -37,6 +37,7 @@ pub fn main() -> Exit {
         Some(Command::Explain(args)) => offline::explain(&args),
         Some(Command::Plan(args)) => offline::plan(&args),
         Some(Command::Simulate(args)) => offline::simulate(&args),
+        Some(Command::Rollout(args)) => offline::rollout(&args),
         Some(Command::Completions { shell }) => print_completions(shell),
     }
 }
@@ -110,7 +111,9 @@ async fn serve(ports: Ports, args: &Args, credentials: Option<Credentials>) -> a
     let shutdown = CancellationToken::new();
     let (ready, is_ready) = watch::channel(false);
     let memory = SessionMemory::new(args.max_session_memory);
-    let mut server = server_with(metrics.clone(), args.limits(), memory, shutdown.clone()).await?;
+    let planner = Planner::new(metrics.clone(), args.limits(), memory, shutdown.clone());
+    let planner = planner.on_node(args.node_name.clone());
+    let mut server = server_with(planner, metrics.clone(), args.limits(), shutdown.clone()).await?;
     if let Some(credentials) = &credentials {
         server = server.with_mutual_tls(credentials.clone(), args.clients());
     }
@@ -150,20 +153,25 @@ pub async fn server(
     limits: Limits,
     shutdown: CancellationToken,
 ) -> Result<Server, serve::Error> {
-    server_with(metrics, limits, SessionMemory::default(), shutdown).await
+    let planner = Planner::new(
+        metrics.clone(),
+        limits,
+        SessionMemory::default(),
+        shutdown.clone(),
+    );
+    server_with(planner, metrics, limits, shutdown).await
 }
 
-/// Creates the gRPC server like [`server`], with a limit for the memory of all sessions.
+/// Creates the gRPC server like [`server`], for this planner.
 ///
 /// # Errors
 /// The same as those of [`server`].
 pub async fn server_with(
+    planner: Planner,
     metrics: Arc<Metrics>,
     limits: Limits,
-    memory: SessionMemory,
     shutdown: CancellationToken,
 ) -> Result<Server, serve::Error> {
-    let planner = Planner::new(metrics.clone(), limits, memory, shutdown.clone());
     let service = PlannerServiceServer::new(planner)
         .max_decoding_message_size(limits.max_message_bytes)
         .max_encoding_message_size(limits.max_message_bytes);

@@ -32,7 +32,7 @@ use crate::{
 /// The version of the session's protocol.
 pub const PROTOCOL: u32 = 1;
 /// Capabilities of this planner, in addition to the protocol's version.
-const CAPABILITIES: [&str; 2] = ["sync_accepted", POD_AVAILABILITY];
+const CAPABILITIES: [&str; 3] = ["sync_accepted", POD_AVAILABILITY, "rollout_policies"];
 
 /// Capability of executors that keep to [`MAX_SESSION_REQUEST_BYTES`].
 const MAX_REQUEST_BYTES: &str = "max_request_bytes";
@@ -83,6 +83,15 @@ impl Session {
         }
     }
 
+    /// The same session of a planner that runs on this node.
+    #[must_use]
+    pub fn on_node(mut self, name: Option<&str>) -> Self {
+        if let Some(name) = name {
+            self.fleet.add_own_node(name.into());
+        }
+        self
+    }
+
     /// Takes a request and returns its outcome.
     ///
     /// # Errors
@@ -99,6 +108,9 @@ impl Session {
         if let Some(hello) = &request.hello {
             if has_capability(hello, POD_AVAILABILITY) {
                 self.fleet.track_availability();
+            }
+            for name in hello::own_nodes(hello) {
+                self.fleet.add_own_node(name.into());
             }
             outcome.responses.push(respond(Message::Welcome(welcome(hello))));
         }
@@ -193,6 +205,31 @@ impl Session {
             Fact::PodGone(gone) => self.fleet.pod_gone(&gone.uid),
             Fact::ActionDone(done) => self.fleet.action_done(done.action_id),
             Fact::SyncComplete(_) => self.is_synced = true,
+            Fact::RolloutPolicyChanged(facts) => {
+                let policy = convert::rollout::policy(&facts, strings)
+                    .map_err(|error| malformed("rollout policy", &facts.name, index, error))?;
+                self.fleet.policies_mut().set(policy);
+            }
+            Fact::RolloutPolicyGone(gone) => self.fleet.policies_mut().remove(&gone.uid),
+            Fact::NamespaceChanged(facts) => {
+                let (name, labels) = convert::rollout::namespace(&facts, strings)
+                    .map_err(|error| malformed("namespace", &facts.name, index, error))?;
+                self.fleet.policies_mut().set_namespace(name, Some(labels));
+            }
+            Fact::NamespaceGone(gone) => {
+                let name = strings.text(&gone.name);
+                self.fleet.policies_mut().set_namespace(name, None);
+            }
+            Fact::RolloutChanged(facts) => {
+                let (daemon_set, verbs, memory) = convert::rollout::rollout(&facts, strings)
+                    .map_err(|error| malformed("rollout of", &facts.daemon_set_uid, index, error))?;
+                self.fleet.policies_mut().set_rollout(&daemon_set, verbs, memory);
+            }
+            Fact::RolloutPolicyKnowledge(knowledge) => {
+                let knowledge = wire::RolloutPolicyKnowledge::try_from(knowledge).unwrap_or_default();
+                let knowledge = convert::rollout::knowledge(knowledge);
+                self.fleet.policies_mut().set_knowledge(knowledge);
+            }
         }
         Ok(())
     }
@@ -204,6 +241,12 @@ impl Session {
             held.is_ok()
         });
         held?;
+        for report in self.fleet.take_policy_reports() {
+            let status = convert::rollout::policy_status_to_wire(&report);
+            outcome
+                .responses
+                .push(respond(Message::RolloutPolicyStatus(status)));
+        }
         for plan in plans {
             self.last_plan += 1;
             let plan = convert::plan(plan, self.last_plan, self.sequence, now);

@@ -11,8 +11,8 @@ use crate::{
         rolling_update,
     },
     model::{
-        Action, Budget, DaemonSet, Millis, Node, Phase, Pod, PodTemplate, Requirement, Resources, Status,
-        Strategy, Taint, TemplateId, Term, Text, Toleration, Uid, Verdict,
+        Action, Budget, DaemonSet, Labels, Millis, Node, Phase, Pod, PodTemplate, Requirement, Resources,
+        Status, Strategy, Taint, TemplateId, Term, Text, Toleration, Uid, Verdict,
     },
 };
 
@@ -35,10 +35,15 @@ pub(crate) fn daemon_set() -> DaemonSet {
         deleting: false,
         template: PodTemplate::default(),
         strategy: max_unavailable(1),
+        on_delete_max_unavailable: None,
         min_ready_millis: 0,
         update_revision: "new".into(),
         template_generation: None,
         equal_revisions: Vec::new(),
+        labels: Labels::default(),
+        revisions: Vec::new(),
+        managed_by: Text::default(),
+        is_rollout_held: false,
     }
 }
 
@@ -74,6 +79,8 @@ pub(crate) fn node(name: &str, labels: &[&str], taints: &[&str]) -> Node {
         name: name.into(),
         labels: labels.iter().map(label).collect(),
         taints: taints.iter().map(|text| taint(text)).collect(),
+        created: seconds(0),
+        is_ready: Some(true),
     }
 }
 
@@ -129,6 +136,7 @@ pub(crate) fn pod(name: &str, node: &str) -> Pod {
         bound: true,
         phase: Phase::Active,
         ready_since: Some(seconds(1)),
+        unready_since: None,
         created: seconds(0),
         deleting: false,
         revision: "new".into(),
@@ -320,6 +328,7 @@ impl Cells for TestCells<'_> {
             create_in_flight: cell.create_in_flight,
             youngest_gone: self.youngest_gone[index].as_ref(),
             backoff_until: cell.backoff_until,
+            rollout: None,
         })
     }
 }

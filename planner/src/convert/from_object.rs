@@ -202,6 +202,7 @@ pub fn node_template(
             name: template.name,
             labels: template.labels,
             taints: template.taints,
+            ..wire::NodeFacts::default()
         },
         strings,
     )?;

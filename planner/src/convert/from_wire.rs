@@ -7,8 +7,8 @@ use crate::{
     intern::Interner,
     limits::MAX_NAME_BYTES,
     model::{
-        Budget, DaemonSet, Labels, Millis, Node, Phase, Pod, PodTemplate, Requirement, Strategy, Taint, Term,
-        Text, Toleration,
+        Budget, DaemonSet, Labels, Millis, Node, Phase, Pod, PodTemplate, Requirement, Revision, Strategy,
+        Taint, Term, Text, Toleration,
     },
 };
 
@@ -96,6 +96,12 @@ pub fn node(facts: &wire::NodeFacts, strings: &mut Interner) -> Result<Box<Node>
         name: strings.text(required("name", &facts.name)?),
         labels: labels(&facts.labels, strings),
         taints,
+        created: facts.created.map(millis).unwrap_or_default(),
+        is_ready: match facts.readiness() {
+            wire::NodeReadiness::True => Some(true),
+            wire::NodeReadiness::False => Some(false),
+            wire::NodeReadiness::Unknown | wire::NodeReadiness::Unspecified => None,
+        },
     }))
 }
 
@@ -120,6 +126,7 @@ pub fn pod(facts: &wire::PodFacts, strings: &mut Interner) -> Result<(Text, Pod)
             | wire::PodPhase::Unknown => Phase::Active,
         },
         ready_since: facts.ready_since.map(millis),
+        unready_since: facts.unready_since.map(millis),
         created: facts.created.map(millis).unwrap_or_default(),
         deleting: facts.deleting,
         revision: strings.text(check_length("revision", &facts.revision)?),
@@ -148,6 +155,17 @@ pub fn daemon_set(facts: &wire::DaemonSetFacts, strings: &mut Interner) -> Resul
         .iter()
         .map(|revision| Ok(strings.text(check_length("equal_revisions", revision)?)));
     let equal_revisions = equal_revisions.collect::<Result<_, FieldError>>()?;
+    let revisions = facts.revisions.iter().map(|revision| {
+        let template = revision.template.as_ref();
+        Ok(Revision {
+            hash: strings.text(check_length("revisions.hash", &revision.hash)?),
+            number: revision.number,
+            template: template
+                .map(|template| pod_template(template, strings))
+                .unwrap_or_default(),
+        })
+    });
+    let revisions = revisions.collect::<Result<_, FieldError>>()?;
     Ok(DaemonSet {
         namespace: strings.text(required("namespace", &facts.namespace)?),
         name: strings.text(required("name", &facts.name)?),
@@ -158,10 +176,15 @@ pub fn daemon_set(facts: &wire::DaemonSetFacts, strings: &mut Interner) -> Resul
         deleting: false,
         template: template.unwrap_or_default(),
         strategy: strategy(facts.update_strategy.as_ref()),
+        on_delete_max_unavailable: on_delete_budget(facts.update_strategy.as_ref()),
         min_ready_millis: i64::from(facts.min_ready_seconds) * 1_000,
         update_revision: strings.text(&facts.update_revision),
         template_generation,
         equal_revisions,
+        labels: labels(&facts.labels, strings),
+        revisions,
+        managed_by: strings.text(check_length("managed_by", &facts.managed_by)?),
+        is_rollout_held: facts.is_rollout_held,
     })
 }
 
@@ -216,6 +239,13 @@ fn strategy(strategy: Option<&wire::UpdateStrategy>) -> Strategy {
             decide::rolling_update(budget(rolling.max_unavailable), budget(rolling.max_surge))
         }
         None => decide::rolling_update(None, None),
+    }
+}
+
+fn on_delete_budget(strategy: Option<&wire::UpdateStrategy>) -> Option<Budget> {
+    match strategy?.strategy? {
+        wire::update_strategy::Strategy::OnDelete(on_delete) => budget(on_delete.max_unavailable),
+        wire::update_strategy::Strategy::RollingUpdate(_) => None,
     }
 }
 

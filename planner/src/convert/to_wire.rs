@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use everynode_proto::planner::v1 as wire;
 
-use super::conditions::{conditions, progress_message};
+use super::{
+    conditions::{conditions, progress_message},
+    rollout::report_to_wire,
+};
 use crate::{
     decide::{
         availability::Change,
@@ -27,6 +30,7 @@ pub fn plan(plan: RowPlan, id: u64, based_on: u64, now: Millis) -> wire::Plan {
         report,
         rollout_status,
         added_tolerations,
+        current_added_tolerations,
         availability,
     } = plan;
     let creates = actions
@@ -60,6 +64,15 @@ pub fn plan(plan: RowPlan, id: u64, based_on: u64, now: Millis) -> wire::Plan {
             .map(|rollout| progress_message(&rollout.status))
             .unwrap_or_default(),
         pod_availability: availability.iter().map(pod_availability).collect(),
+        rollout: report
+            .rollout
+            .as_ref()
+            .map(|rollout| report_to_wire(rollout, &uid)),
+        current_added_tolerations: current_added_tolerations
+            .iter()
+            .filter(|_| creates)
+            .map(toleration)
+            .collect(),
         daemon_set,
     }
 }
@@ -188,6 +201,7 @@ pub fn verdict(daemon_set: &str, node: &Text, of_pair: Verdict, reasons: Vec<Rea
         node: text(node),
         verdict: verdict_of(of_pair).into(),
         reasons: reasons.into_iter().map(reason).collect(),
+        rollout: None,
     }
 }
 

@@ -11,6 +11,8 @@ use crate::{
 
 /// The most capabilities that an executor may name.
 const MAX_CAPABILITIES: usize = 64;
+/// The most names of Everynode's own nodes that the planner reads.
+const MAX_OWN_NODES: usize = 16;
 
 /// Reads the first request of a stream.
 ///
@@ -55,6 +57,15 @@ pub fn read_hello(request: &SessionRequest) -> Result<&Hello, Status> {
         return Err(Status::failed_precondition(message));
     }
     Ok(hello)
+}
+
+/// Returns the nodes on which Everynode runs. They only make stages pick better nodes, so further and longer names are
+/// ignored, and are no reason to refuse a session.
+pub(super) fn own_nodes(hello: &Hello) -> impl Iterator<Item = &str> {
+    let names = hello.own_nodes.iter().take(MAX_OWN_NODES);
+    names
+        .map(String::as_str)
+        .filter(|name| name.len() <= MAX_NAME_BYTES)
 }
 
 /// Returns what is wrong with a name, or `None` if the name is valid. The text doesn't repeat the name.

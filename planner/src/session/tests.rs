@@ -2,6 +2,7 @@ mod availability;
 mod memory;
 mod problems;
 mod replay;
+mod rollouts;
 mod rules;
 mod syncs;
 
@@ -29,6 +30,7 @@ fn request(sequence: u64, facts: Vec<Fact>) -> SessionRequest {
         epoch: 1,
         protocol: PROTOCOL,
         capabilities: vec!["max_request_bytes".into()],
+        ..Hello::default()
     };
     SessionRequest {
         sequence,
@@ -109,7 +111,10 @@ fn plans(outcome: &Outcome) -> Vec<&Plan> {
     messages
         .filter_map(|message| match message {
             Message::Plan(plan) => Some(plan),
-            Message::Welcome(_) | Message::Problem(_) | Message::SyncAccepted(_) => None,
+            Message::Welcome(_)
+            | Message::Problem(_)
+            | Message::SyncAccepted(_)
+            | Message::RolloutPolicyStatus(_) => None,
         })
         .collect()
 }
@@ -122,7 +127,10 @@ fn problems(outcome: &Outcome) -> Vec<&Problem> {
     messages
         .filter_map(|message| match message {
             Message::Problem(problem) => Some(problem),
-            Message::Welcome(_) | Message::Plan(_) | Message::SyncAccepted(_) => None,
+            Message::Welcome(_)
+            | Message::Plan(_)
+            | Message::SyncAccepted(_)
+            | Message::RolloutPolicyStatus(_) => None,
         })
         .collect()
 }
@@ -251,7 +259,10 @@ fn hello_is_answered_with_welcome() {
     assert_eq!(welcome.planner_version, env!("CARGO_PKG_VERSION"));
     assert_eq!(welcome.rules_version, RULES_VERSION);
     assert_eq!(welcome.max_facts_per_request, 1_000);
-    assert_eq!(welcome.capabilities, ["sync_accepted", "pod_availability"]);
+    assert_eq!(
+        welcome.capabilities,
+        ["sync_accepted", "pod_availability", "rollout_policies"]
+    );
     assert_eq!(welcome.max_request_bytes, 4 * 1024 * 1024);
     assert!(session.take(request(2, Vec::new())).unwrap().responses.is_empty());
 }

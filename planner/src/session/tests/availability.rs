@@ -112,7 +112,9 @@ fn progress_is_sent_only_with_a_status() {
 #[test]
 fn rollout_on_delete_waits_for_deletion_of_available_old_pods() {
     let on_delete = UpdateStrategy {
-        strategy: Some(update_strategy::Strategy::OnDelete(update_strategy::OnDelete {})),
+        strategy: Some(update_strategy::Strategy::OnDelete(
+            update_strategy::OnDelete::default(),
+        )),
     };
     let old = PodFacts {
         revision: "old".into(),

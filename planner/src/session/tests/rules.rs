@@ -92,6 +92,7 @@ impl Cluster {
             name: format!("n{number}"),
             labels: [("disk".to_owned(), disk.to_owned())].into(),
             taints,
+            ..NodeFacts::default()
         }));
     }
 
@@ -108,7 +109,7 @@ impl Cluster {
             _ => (Some(percent(50)), Some(count(0))),
         };
         let strategy = if number == 3 {
-            update_strategy::Strategy::OnDelete(update_strategy::OnDelete {})
+            update_strategy::Strategy::OnDelete(update_strategy::OnDelete::default())
         } else {
             update_strategy::Strategy::RollingUpdate(update_strategy::RollingUpdate {
                 max_unavailable,

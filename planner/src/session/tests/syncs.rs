@@ -14,6 +14,7 @@ fn full_sync_is_accepted_once_before_the_first_plan() {
             Message::Welcome(_) => "welcome".to_owned(),
             Message::Plan(plan) => format!("plan {}", plan.id),
             Message::Problem(_) => "problem".to_owned(),
+            Message::RolloutPolicyStatus(_) => "policy".to_owned(),
             Message::SyncAccepted(accepted) => format!("accepted {}", accepted.sequence),
         })
         .collect();
