@@ -38,6 +38,8 @@ pub(crate) struct Driver {
     revision: String,
     /// The number of `DaemonSet`s whose rollout is complete.
     finished: usize,
+    /// What is remembered of each rollout under a policy, by the `DaemonSet`'s uid.
+    remembered: HashMap<String, wire::RolloutMemory>,
 }
 
 /// Feeds encoded requests to a new session. Returns the session with its last responses.
@@ -76,6 +78,7 @@ impl Driver {
             generation: 1,
             revision: FIRST_REVISION.to_owned(),
             finished: 0,
+            remembered: HashMap::new(),
         }
     }
 
@@ -178,6 +181,14 @@ impl Driver {
     fn queue_effects(&mut self, plans: Vec<wire::Plan>) {
         for plan in plans {
             let daemon_set = self.daemon_sets[&plan.daemon_set_uid];
+            let memory = plan.rollout.and_then(|rollout| rollout.memory);
+            if let Some(memory) = memory
+                && self.remembered.get(&plan.daemon_set_uid) != Some(&memory)
+            {
+                self.remembered
+                    .insert(plan.daemon_set_uid.clone(), memory.clone());
+                self.due.push_back(vec![Scene::remembered(memory)]);
+            }
             for action in plan.actions {
                 let done = Kind::ActionDone(ActionDone {
                     action_id: action.id,
@@ -198,6 +209,11 @@ impl Driver {
                 }
             }
         }
+    }
+
+    /// Whether at least so many pods have been replaced.
+    pub(crate) fn has_replaced(&self, pods: usize) -> bool {
+        usize::try_from(self.life).unwrap() > pods
     }
 
     /// Drops everything but the session, so that only the session's own memory is left.

@@ -27,7 +27,7 @@ fn report(what: &str, mut times: Vec<Duration>) {
         format!("{:8.1} µs", time.as_secs_f64() * 1e6)
     };
     println!(
-        "{what:<44} p50 {}  p99 {}  p99.9 {}  ({} events)",
+        "{what:<64} p50 {}  p99 {}  p99.9 {}  ({} events)",
         at(50.0),
         at(99.0),
         at(99.9),
@@ -36,8 +36,12 @@ fn report(what: &str, mut times: Vec<Duration>) {
 }
 
 fn main() {
-    for (nodes, daemon_sets) in [(1_000, 5), (1_000, 50), (5_000, 5), (5_000, 50)] {
-        let mut driver = Driver::new(Scene::new(nodes, daemon_sets));
+    let sizes = [(1_000, 5), (1_000, 50), (5_000, 5), (5_000, 50)];
+    let scenes = sizes.map(|(nodes, daemon_sets)| Scene::new(nodes, daemon_sets));
+    for scene in scenes.into_iter().chain([Scene::new(5_000, 50).with_policies()]) {
+        let (nodes, daemon_sets) = (scene.nodes, scene.daemon_sets);
+        let policies = if scene.has_policies { " under policies" } else { "" };
+        let mut driver = Driver::new(scene);
         let mut measure = |what: &str, events: usize, event: fn(&mut Driver) -> [Duration; 2]| {
             let mut round = || event(&mut driver);
             // The first rounds warm the caches and don't count.
@@ -45,7 +49,7 @@ fn main() {
                 round();
             }
             report(
-                &format!("{nodes}x{daemon_sets} {what}"),
+                &format!("{nodes}x{daemon_sets}{policies} {what}"),
                 (0..events / 2).flat_map(|_| round()).collect(),
             );
         };

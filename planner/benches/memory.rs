@@ -29,8 +29,11 @@ fn megabytes(bytes: usize) -> String {
 }
 
 fn main() {
-    for (nodes, daemon_sets) in [(5_000, 50), (1_000, 50), (5_000, 5)] {
-        let scene = Scene::new(nodes, daemon_sets);
+    let sizes = [(5_000, 50), (1_000, 50), (5_000, 5)];
+    let scenes = sizes.map(|(nodes, daemon_sets)| Scene::new(nodes, daemon_sets));
+    for scene in scenes.into_iter().chain([Scene::new(5_000, 50).with_policies()]) {
+        let (nodes, daemon_sets) = (scene.nodes, scene.daemon_sets);
+        let policies = if scene.has_policies { " under policies" } else { "" };
         let requests: Vec<_> = scene.sync().map(|request| request.encode_to_vec()).collect();
         let bytes: usize = requests.iter().map(Vec::len).sum();
         ALLOCATED.reset_peak_usage();
@@ -43,7 +46,7 @@ fn main() {
         let peak = ALLOCATED.peak_usage() - before;
         let held = held - before;
         println!(
-            "{nodes}x{daemon_sets} full sync of {}: {took:.0?}, peak {}, held {} = {} bytes a cell; resident +{} = {} \
+            "{nodes}x{daemon_sets}{policies} full sync of {}: {took:.0?}, peak {}, held {} = {} bytes a cell; resident +{} = {} \
              bytes a cell",
             megabytes(bytes),
             megabytes(peak),
@@ -63,7 +66,7 @@ fn main() {
         let session = driver.into_session();
         let held = ALLOCATED.current_usage() - before;
         println!(
-            "{nodes}x{daemon_sets} in the middle of a rolling update: held {} = {} bytes a cell",
+            "{nodes}x{daemon_sets}{policies} in the middle of a rolling update: held {} = {} bytes a cell",
             megabytes(held),
             held / scene.cells()
         );

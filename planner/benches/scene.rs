@@ -28,6 +28,8 @@ pub(crate) struct Scene {
     pub(crate) daemon_sets: usize,
     /// Whether the `DaemonSet`s have six node affinity terms. Only the last one matches.
     pub(crate) six_terms: bool,
+    /// Whether each `DaemonSet` has a rollout policy with four stages.
+    pub(crate) has_policies: bool,
 }
 
 /// A uid in the API server's format, made from a number.
@@ -108,6 +110,15 @@ impl Scene {
             nodes,
             daemon_sets,
             six_terms: false,
+            has_policies: false,
+        }
+    }
+
+    /// The same cluster, with a rollout policy of four stages for each `DaemonSet`.
+    pub(crate) const fn with_policies(self) -> Self {
+        Self {
+            has_policies: true,
+            ..self
         }
     }
 
@@ -151,6 +162,8 @@ impl Scene {
                 .into(),
             taints: Vec::new(),
             name,
+            created: Some(time(-1_000_000)),
+            ..Default::default()
         }
     }
 
@@ -214,6 +227,65 @@ impl Scene {
         }
     }
 
+    /// The policy of a `DaemonSet`: four stages, zone by zone.
+    fn policy(daemon_set: usize) -> wire::RolloutPolicyFacts {
+        let percent = |percent| {
+            Some(IntOrPercent {
+                value: Some(int_or_percent::Value::Percent(percent)),
+            })
+        };
+        let stage = |(number, share): (usize, i32)| wire::RolloutStage {
+            name: format!("stage-{number}"),
+            nodes: percent(share),
+            max_unavailable: percent(10),
+            ..Default::default()
+        };
+        wire::RolloutPolicyFacts {
+            uid: uid(0xB0_0000 + daemon_set as u64),
+            namespace: "kube-system".to_owned(),
+            name: format!("policy-{daemon_set:02}"),
+            generation: 1,
+            target_names: vec![format!("agent-{daemon_set:02}")],
+            spec: Some(wire::RolloutPolicySpec {
+                stages: (1..).zip([5, 20, 50, 80]).map(stage).collect(),
+                order: Some(wire::RolloutOrder {
+                    topology_key: "topology.kubernetes.io/zone".to_owned(),
+                    max_unavailable_per_domain: None,
+                }),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }
+    }
+
+    /// The policies, and what is remembered: every `DaemonSet` has completed its first rollout.
+    fn policies(&self) -> impl Iterator<Item = Kind> + use<> {
+        let count = if self.has_policies { self.daemon_sets } else { 0 };
+        let knowledge = wire::RolloutPolicyKnowledge::Known.into();
+        let known = (count > 0).then_some(Kind::RolloutPolicyKnowledge(knowledge));
+        let policies = (0..count).map(|number| Kind::RolloutPolicyChanged(Self::policy(number)));
+        let rollouts = (0..count).map(|number| {
+            let memory = wire::RolloutMemory {
+                daemon_set_uid: Self::daemon_set_uid(number),
+                current_revision: FIRST_REVISION.to_owned(),
+                update_revision: FIRST_REVISION.to_owned(),
+                state: wire::RolloutState::Completed.into(),
+                ..Default::default()
+            };
+            Self::remembered(memory)
+        });
+        known.into_iter().chain(policies).chain(rollouts)
+    }
+
+    /// Tells what is remembered of a rollout.
+    pub(crate) fn remembered(memory: wire::RolloutMemory) -> Kind {
+        Kind::RolloutChanged(wire::RolloutFacts {
+            daemon_set_uid: memory.daemon_set_uid.clone(),
+            verbs: None,
+            memory: Some(memory),
+        })
+    }
+
     /// The pod of a cell. `life` distinguishes pods that follow each other in the same cell.
     pub(crate) fn pod(
         node: usize,
@@ -256,7 +328,8 @@ impl Scene {
         let daemon_sets = (0..self.daemon_sets)
             .map(move |number| Kind::DaemonSetChanged(scene.daemon_set(number, 1, FIRST_REVISION)));
         let last = [Kind::SyncComplete(SyncComplete {})];
-        let mut facts = nodes.chain(pods).chain(daemon_sets).chain(last);
+        let policies = self.policies();
+        let mut facts = nodes.chain(pods).chain(daemon_sets).chain(policies).chain(last);
         (1..).map_while(move |sequence| {
             let batch: Vec<_> = facts.by_ref().take(1_000).collect();
             (!batch.is_empty()).then(|| request(sequence, batch))

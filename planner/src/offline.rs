@@ -7,6 +7,7 @@
 //! - `files`: the files that the flag `-f` names.
 //! - `kind`: the kinds that the commands read; `place` and `lines`: places in the input.
 //! - `template`: turns Nodes of a cluster into templates of new nodes; `pod_requests`: takes requests from pods.
+//! - `rollout`: the command that simulates a rollout.
 //! - `problems`: describes the problems of objects, with their places in the input.
 //! - [`error`]: why a command fails, and the exit codes; `hints`: guesses at what a file is instead of an object;
 //!   `listing`: lists of names in messages.
@@ -25,12 +26,13 @@ pub(crate) mod place;
 pub(crate) mod pod_requests;
 pub(crate) mod problems;
 pub(crate) mod requests;
+mod rollout;
 pub mod selector;
 pub(crate) mod template;
 
 use std::collections::HashSet;
 
-use everynode_proto::planner::v1::{PlanRequest, PlanResponse, Problem};
+use everynode_proto::planner::v1::{NodeVerdict, PlanRequest, PlanResponse, Problem};
 use everynode_render::{ErrorChain, OutputFormat, PrintError, explain, plan, simulate};
 use everynode_serving::{
     program::{self, exit::Exit},
@@ -38,6 +40,7 @@ use everynode_serving::{
 };
 use tonic::Code;
 
+pub use self::rollout::rollout;
 use self::{
     args::{ExplainArgs, InputOutputArgs, PlanArgs, SimulateArgs},
     error::Error,
@@ -66,12 +69,24 @@ pub fn simulate(args: &SimulateArgs) -> Exit {
 }
 
 fn try_explain(args: &ExplainArgs) -> Result<Exit, Error> {
-    let kinds = [Kind::DaemonSet, Kind::Node, Kind::RuntimeClass];
-    let mut objects = read(&args.io, &kinds, false)?;
+    let mut objects = read_all(&args.io, false)?;
+    let has_rollouts = requests::has_rollouts(&objects);
+    let kinds = explained_kinds(has_rollouts);
+    print_ignored(&args.io, &objects, kinds);
     filter::daemon_sets(&mut objects, &args.filter)?;
-    filter::nodes(&mut objects, &args.filter)?;
-    let of_versions = print_problems_of_versions(&objects, &kinds);
+    if has_rollouts {
+        // Stages and budgets are shares of all nodes.
+        filter::check_nodes(&objects, &args.filter)?;
+    } else {
+        filter::nodes(&mut objects, &args.filter)?;
+    }
+    let of_versions = print_problems_of_versions(&objects, kinds);
     let mut answer = unary::explain(requests::explain(&objects)?, &Work::unbounded())?;
+    if has_rollouts && !args.filter.nodes.is_empty() {
+        let is_selected = |verdict: &NodeVerdict| filter::is_selected_node(&verdict.node, &args.filter);
+        answer.verdicts.retain(is_selected);
+        answer.summaries = explain::summarize(&answer.verdicts);
+    }
     print_problems(&objects, &answer.problems);
     answer.problems.splice(..0, of_versions);
     let is_desired = explain::is_as_desired(&answer);
@@ -84,6 +99,23 @@ fn try_explain(args: &ExplainArgs) -> Result<Exit, Error> {
         everynode_render::render(&answer, format, table, || explain::csv(&answer, &view))
     })?;
     Ok(exit(is_desired, &answer.problems, &args.io))
+}
+
+/// The kinds that `explain` reads. What only rollouts depend on is ignored without a policy.
+fn explained_kinds(has_rollouts: bool) -> &'static [Kind] {
+    static KINDS: [Kind; 9] = [
+        Kind::DaemonSet,
+        Kind::Node,
+        Kind::RuntimeClass,
+        Kind::DaemonSetRolloutPolicy,
+        Kind::ClusterDaemonSetRolloutPolicy,
+        Kind::DaemonSetRollout,
+        Kind::Pod,
+        Kind::ControllerRevision,
+        Kind::Namespace,
+    ];
+    let (without_rollouts, _) = KINDS.split_at(6);
+    if has_rollouts { &KINDS } else { without_rollouts }
 }
 
 fn try_plan(args: &PlanArgs) -> Result<Exit, Error> {
@@ -224,12 +256,21 @@ fn note_on_deletions(objects: &Objects) -> Option<String> {
 
 /// Reads the files, and prints a note about objects that the command doesn't use.
 fn read(io: &InputOutputArgs, kinds: &[Kind], are_templates: bool) -> Result<Objects, Error> {
+    let objects = read_all(io, are_templates)?;
+    print_ignored(io, &objects, kinds);
+    Ok(objects)
+}
+
+fn read_all(io: &InputOutputArgs, are_templates: bool) -> Result<Objects, Error> {
     let objects = Objects::read(&io.files, io.recursive, are_templates)?;
     print_notes(io, objects.notes());
+    Ok(objects)
+}
+
+fn print_ignored(io: &InputOutputArgs, objects: &Objects, kinds: &[Kind]) {
     if let Some(others) = objects.count_others(kinds) {
         print_note(io, &format!("ignored objects: {others}"));
     }
-    Ok(objects)
 }
 
 fn exit(is_desired: bool, problems: &[Problem], io: &InputOutputArgs) -> Exit {

@@ -4,8 +4,8 @@ use std::{pin::Pin, sync::Arc, time::Instant};
 
 use everynode_proto::planner::v1::{
     ExplainRequest, ExplainResponse, GetInfoRequest, GetInfoResponse, PlanRequest, PlanResponse,
-    SessionRequest, SessionResponse, SimulateNodesRequest, SimulateNodesResponse,
-    planner_service_server::PlannerService, session_response::Message,
+    SessionRequest, SessionResponse, SimulateNodesRequest, SimulateNodesResponse, SimulateRolloutRequest,
+    SimulateRolloutResponse, planner_service_server::PlannerService, session_response::Message,
 };
 use everynode_serving::serve::{self, Permit, refusal, run_in_background};
 use futures::Stream;
@@ -33,6 +33,7 @@ pub struct Planner {
     metrics: Arc<Metrics>,
     limits: serve::Limits,
     memory: SessionMemory,
+    node: Option<String>,
     shutdown: CancellationToken,
 }
 
@@ -50,8 +51,15 @@ impl Planner {
             metrics,
             limits,
             memory,
+            node: None,
             shutdown,
         }
+    }
+
+    /// The same planner, which runs on this node.
+    #[must_use]
+    pub fn on_node(self, node: Option<String>) -> Self {
+        Self { node, ..self }
     }
 }
 
@@ -64,7 +72,7 @@ impl PlannerService for Planner {
         Ok(Response::new(GetInfoResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             rules_version: RULES_VERSION.to_owned(),
-            capabilities: ["plan", "explain", "simulate_nodes", "session"]
+            capabilities: ["plan", "explain", "simulate_nodes", "simulate_rollout", "session"]
                 .map(str::to_owned)
                 .to_vec(),
             limits: Some(limits::limits(&self.limits)),
@@ -89,6 +97,14 @@ impl PlannerService for Planner {
         run_in_background(request, unary::simulate_nodes).await
     }
 
+    async fn simulate_rollout(
+        &self,
+        request: Request<SimulateRolloutRequest>,
+    ) -> Result<Response<SimulateRolloutResponse>, Status> {
+        self.metrics.count_call(Method::SimulateRollout);
+        run_in_background(request, unary::simulate_rollout).await
+    }
+
     async fn session(
         &self,
         mut request: Request<Streaming<SessionRequest>>,
@@ -101,7 +117,7 @@ impl PlannerService for Planner {
             first.ok_or_else(|| Status::invalid_argument("the session ended before its first request"))?;
         let hello = session::read_hello(&first)?;
         // Only a session that can begin may supersede another.
-        let session = Session::new(self.memory.reservation());
+        let session = Session::new(self.memory.reservation()).on_node(self.node.as_deref());
         session.check(&first)?;
         let claim = self
             .epochs

@@ -5,11 +5,13 @@ mod classes;
 mod duplicates;
 mod explain;
 mod plan;
+mod policies;
 mod reader;
+mod rollout;
 mod simulate;
 
 pub(crate) use self::reader::object_name;
-pub use self::{explain::explain, plan::plan, simulate::simulate_nodes};
+pub use self::{explain::explain, plan::plan, rollout::simulate_rollout, simulate::simulate_nodes};
 
 #[cfg(test)]
 mod tests;

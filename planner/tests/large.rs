@@ -39,10 +39,15 @@ fn daemon_set(template: PodTemplate) -> DaemonSet {
         deleting: false,
         template,
         strategy: Strategy::OnDelete,
+        on_delete_max_unavailable: None,
         min_ready_millis: Millis::default().0,
         update_revision: "r1".into(),
         template_generation: None,
         equal_revisions: Vec::new(),
+        labels: Labels::default(),
+        revisions: Vec::new(),
+        managed_by: Text::default(),
+        is_rollout_held: false,
     }
 }
 
@@ -58,6 +63,8 @@ fn node(labels: usize, taints: usize) -> Node {
             .map(|number| (text("label-", number), "value".into()))
             .collect(),
         taints: (0..taints).map(taint).collect(),
+        created: Millis::default(),
+        is_ready: None,
     }
 }
 

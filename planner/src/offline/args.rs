@@ -3,6 +3,7 @@
 #![expect(clippy::doc_markdown, reason = "the comments are what --help prints")]
 
 pub mod filter;
+pub mod rollout;
 
 use clap::Args;
 use everynode_serving::program::answer::{ExplainViewArgs, ResultArgs, SortArgs, VerdictArgs};
@@ -104,6 +105,11 @@ covers every pair.
 A RuntimeClass in the input changes no verdict. If it keeps a pod pending on a node, the reasons say so, and the pair \
 doesn't count as running.
 
+With a DaemonSetRolloutPolicy or a ClusterDaemonSetRolloutPolicy in the input, the reasons also say in which stage of the \
+rollout each node is, and why it isn't its turn. The input must then hold every node of the cluster. A DaemonSetRollout, \
+pods and ControllerRevisions in the input say how far the rollout is. Without a DaemonSetRollout, the answer is about a \
+rollout that has just begun.
+
 Examples:
   # Why does worker-3 have no pod of agent?
   kubectl get ds agent -o json > ds.json
@@ -112,6 +118,9 @@ Examples:
 
   # On which nodes would this DaemonSet run, before it is created?
   kubectl get nodes -o json | everynode-planner explain -f ds.yaml -f -
+
+  # Which nodes will be in which stage of a rollout?
+  kubectl get nodes -o json | everynode-planner explain -f ds.yaml -f policy.yaml --all -f -
 
   # Which nodes do the DaemonSets in a folder of manifests not run on?
   kubectl get nodes -o json \\

@@ -124,7 +124,7 @@ impl Error {
             | Self::NoneAccepted(_)
             | Self::Ambiguous { .. } => Exit::Data,
             Self::Refused(status) => match status.code() {
-                Code::InvalidArgument | Code::ResourceExhausted => Exit::Data,
+                Code::InvalidArgument | Code::FailedPrecondition | Code::ResourceExhausted => Exit::Data,
                 _ => Exit::Software,
             },
             Self::Print(_) | Self::Write(_) => Exit::Software,

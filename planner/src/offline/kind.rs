@@ -15,6 +15,14 @@ pub enum Kind {
     ControllerRevision,
     /// node.k8s.io/v1.
     RuntimeClass,
+    /// v1.
+    Namespace,
+    /// everynode.io/v1alpha1.
+    DaemonSetRolloutPolicy,
+    /// everynode.io/v1alpha1.
+    ClusterDaemonSetRolloutPolicy,
+    /// everynode.io/v1alpha1.
+    DaemonSetRollout,
 }
 
 /// The meaning of an object's kind and apiVersion.
@@ -35,12 +43,16 @@ pub(super) enum Recognized {
 
 impl Kind {
     /// All kinds.
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::DaemonSet,
         Self::Node,
         Self::Pod,
         Self::ControllerRevision,
         Self::RuntimeClass,
+        Self::Namespace,
+        Self::DaemonSetRolloutPolicy,
+        Self::ClusterDaemonSetRolloutPolicy,
+        Self::DaemonSetRollout,
     ];
 
     /// The kind's name.
@@ -51,6 +63,10 @@ impl Kind {
             Self::Pod => "Pod",
             Self::ControllerRevision => "ControllerRevision",
             Self::RuntimeClass => "RuntimeClass",
+            Self::Namespace => "Namespace",
+            Self::DaemonSetRolloutPolicy => "DaemonSetRolloutPolicy",
+            Self::ClusterDaemonSetRolloutPolicy => "ClusterDaemonSetRolloutPolicy",
+            Self::DaemonSetRollout => "DaemonSetRollout",
         }
     }
 
@@ -58,16 +74,23 @@ impl Kind {
     pub(super) fn api_version(self) -> &'static str {
         match self {
             Self::DaemonSet | Self::ControllerRevision => "apps/v1",
-            Self::Node | Self::Pod => "v1",
+            Self::Node | Self::Pod | Self::Namespace => "v1",
             Self::RuntimeClass => "node.k8s.io/v1",
+            Self::DaemonSetRolloutPolicy | Self::ClusterDaemonSetRolloutPolicy | Self::DaemonSetRollout => {
+                "everynode.io/v1alpha1"
+            }
         }
     }
 
     /// Whether objects of this kind belong to a namespace.
     pub(super) fn is_namespaced(self) -> bool {
         match self {
-            Self::DaemonSet | Self::Pod | Self::ControllerRevision => true,
-            Self::Node | Self::RuntimeClass => false,
+            Self::DaemonSet
+            | Self::Pod
+            | Self::ControllerRevision
+            | Self::DaemonSetRolloutPolicy
+            | Self::DaemonSetRollout => true,
+            Self::Node | Self::RuntimeClass | Self::Namespace | Self::ClusterDaemonSetRolloutPolicy => false,
         }
     }
 
@@ -144,6 +167,17 @@ mod tests {
             ("DaemonSet", Some("apps.kruise.io/v1alpha1"), Recognized::Other),
             ("Node", Some("management.cattle.io/v3"), Recognized::Other),
             ("node", Some("longhorn.io/v1beta2"), Recognized::Other),
+            (
+                "DaemonSetRolloutPolicy",
+                Some("everynode.io/v1alpha1"),
+                Recognized::Known(Kind::DaemonSetRolloutPolicy),
+            ),
+            (
+                "ClusterDaemonSetRolloutPolicy",
+                Some("everynode.io/v1"),
+                Recognized::OtherVersion(Kind::ClusterDaemonSetRolloutPolicy),
+            ),
+            ("Namespace", Some("v1"), Recognized::Known(Kind::Namespace)),
             ("Deployment", Some("apps/v1"), Recognized::Other),
             ("", None, Recognized::Other),
         ] {

@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use self::{
     fields::field_problems,
-    known_fields::{DAEMON_SET, NODE, RUNTIME_CLASS},
+    known_fields::{CLUSTER_ROLLOUT_POLICY, DAEMON_SET, NODE, ROLLOUT, ROLLOUT_POLICY, RUNTIME_CLASS},
 };
 use super::reader::{ReadDaemonSet, Reader, object_name};
 use crate::{
@@ -123,5 +123,20 @@ impl Reader {
         self.report(&name, validation::labels("scheduling.nodeSelector", selector));
         let tolerations = validation::tolerations("scheduling.tolerations", &class.tolerations);
         self.report(&name, tolerations);
+    }
+
+    /// Reports the problems of the fields of a rollout policy. `name` names it in messages.
+    pub(super) fn check_rollout_policy(&mut self, name: &str, object: &Item, is_of_cluster: bool) {
+        let kind = if is_of_cluster {
+            &CLUSTER_ROLLOUT_POLICY
+        } else {
+            &ROLLOUT_POLICY
+        };
+        self.report(name, field_problems(object, kind));
+    }
+
+    /// Reports the problems of the fields of a `DaemonSetRollout`. `name` names it in messages.
+    pub(super) fn check_rollout(&mut self, name: &str, object: &Item) {
+        self.report(name, field_problems(object, &ROLLOUT));
     }
 }

@@ -1,9 +1,12 @@
 //! `Explain`, and the verdicts that `Plan` shares with it.
 
+mod rollouts;
+
 use everynode_proto::planner::v1 as wire;
 use everynode_serving::serve::Work;
 use tonic::Status;
 
+use self::rollouts::Rollouts;
 use super::reader::{Reader, expand, require};
 use crate::{
     convert,
@@ -52,16 +55,19 @@ impl Verdicts {
     }
 }
 
-/// Decides for each pair of `DaemonSet` and node whether a pod belongs there, and gives every reason.
+/// Decides for each pair of `DaemonSet` and node whether a pod belongs there, and gives every reason. With rollout policies,
+/// it also says where the node is in the rollout.
 ///
 /// # Errors
-/// `INVALID_ARGUMENT` when there is no `DaemonSet` or no node. `RESOURCE_EXHAUSTED` when there are too many, when there
-/// is no memory for them, or when the answer would be too large. `CANCELLED` when the caller no longer waits for the
-/// answer.
-pub fn explain(request: wire::ExplainRequest, work: &Work) -> Result<wire::ExplainResponse, Status> {
-    let daemon_sets = expand("daemon_sets", request.daemon_sets, MAX_DAEMON_SETS, work)?;
-    let nodes = expand("nodes", request.nodes, MAX_NODES, work)?;
-    let classes = expand("runtime_classes", request.runtime_classes, MAX_DAEMON_SETS, work)?;
+/// `INVALID_ARGUMENT` when there is no `DaemonSet` or no node, or when a known rollout can't be read. `RESOURCE_EXHAUSTED`
+/// when there are too many, when there is no memory for them, or when the answer would be too large. `CANCELLED` when the
+/// caller no longer waits for the answer.
+pub fn explain(mut request: wire::ExplainRequest, work: &Work) -> Result<wire::ExplainResponse, Status> {
+    let daemon_sets = std::mem::take(&mut request.daemon_sets);
+    let daemon_sets = expand("daemon_sets", daemon_sets, MAX_DAEMON_SETS, work)?;
+    let nodes = expand("nodes", std::mem::take(&mut request.nodes), MAX_NODES, work)?;
+    let classes = std::mem::take(&mut request.runtime_classes);
+    let classes = expand("runtime_classes", classes, MAX_DAEMON_SETS, work)?;
     require("daemon_sets", daemon_sets.len())?;
     require("nodes", nodes.len())?;
     limits::check_pairs("nodes", daemon_sets.len(), nodes.len(), work)?;
@@ -72,6 +78,7 @@ pub fn explain(request: wire::ExplainRequest, work: &Work) -> Result<wire::Expla
     let mut nodes = reader.nodes(&nodes)?;
     nodes.sort_by(|a, b| a.name.cmp(&b.name));
     let classes = reader.classes(classes)?;
+    let mut rollouts = Rollouts::read(request, &mut reader, work)?;
     let (mut response, size) = (wire::ExplainResponse::default(), AnswerSize::new(work));
     let verdicts = reader.read_each("DaemonSet", &daemon_sets, |reader, object| {
         // Placement doesn't depend on the revision.
@@ -80,8 +87,18 @@ pub fn explain(request: wire::ExplainRequest, work: &Work) -> Result<wire::Expla
         let key = read.daemon_set.key();
         let class = classes.conditions(&read.runtime_class);
         reader.report_placement(&read, &placement, class);
-        let nodes = nodes.iter().map(AsRef::as_ref);
-        Ok(Verdicts::compute(&key, &placement, class, nodes, &size, work))
+        let all = nodes.iter().map(AsRef::as_ref);
+        let verdicts = Verdicts::compute(&key, &placement, class, all, &size, work);
+        Ok(verdicts.and_then(|mut verdicts| {
+            let positions = rollouts.positions(reader, read, object, &placement, &nodes)?;
+            for verdict in &mut verdicts.verdicts {
+                verdict.rollout = positions.of(&verdict.node);
+                if let Some(rollout) = &verdict.rollout {
+                    size.add(rollout)?;
+                }
+            }
+            Ok(verdicts)
+        }))
     })?;
     for verdicts in verdicts {
         let Verdicts { verdicts, summary } = verdicts?;

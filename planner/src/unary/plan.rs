@@ -25,7 +25,7 @@ use crate::{
     convert::{self, FieldError},
     fleet::Fleet,
     limits::{self, AnswerSize, MAX_NODES, MAX_PODS, MAX_REVISIONS},
-    model::{Millis, ProblemCode},
+    model::{Millis, Pod, ProblemCode},
 };
 
 /// Decides once for one `DaemonSet`.
@@ -109,6 +109,48 @@ pub fn plan(request: wire::PlanRequest, work: &Work) -> Result<wire::PlanRespons
         };
     }
     Ok(response)
+}
+
+/// The pods of a request that count as those of a `DaemonSet`.
+pub(super) struct OwnPods {
+    pub(super) pods: Vec<Pod>,
+    /// The latest time that a pod of any `DaemonSet` mentions.
+    pub(super) latest: Millis,
+    /// What is assumed about the pods, as sentences for people.
+    pub(super) notes: Vec<String>,
+    pub(super) problems: Vec<wire::Problem>,
+}
+
+/// Finds the pods of a `DaemonSet`.
+///
+/// # Errors
+/// As [`Reader::read_in_parallel`].
+pub(super) fn own_pods(read: &ReadDaemonSet, pods: &[Item], work: &Work) -> Result<OwnPods, Status> {
+    let claim = Claim::new(read);
+    let found = RequestPods::read(pods, &claim, work)?;
+    Ok(OwnPods {
+        notes: found.assumptions(&claim),
+        pods: found.pods,
+        latest: found.latest,
+        problems: found.problems,
+    })
+}
+
+/// Sets the update revision from `ControllerRevision`s.
+///
+/// # Errors
+/// As [`Reader::read_each`].
+pub(super) fn set_update_revision(
+    reader: &mut Reader,
+    read: &mut ReadDaemonSet,
+    object: &Item,
+    revisions: &[Item],
+) -> Result<(), Status> {
+    let claim = Claim::new(read);
+    if let Some(current) = reader.current_revision(object, revisions, &claim)? {
+        apply_revision(read, current);
+    }
+    Ok(())
 }
 
 /// Sets the update revision to the current revision. Returns a note if the template is new.

@@ -4,11 +4,12 @@ mod nulls;
 mod objects;
 mod plan;
 mod problems;
+mod rollouts;
 mod runtime_classes;
 
 use everynode_proto::{
     facts::RawStruct,
-    planner::v1::{ExplainRequest, NodeTemplate, PlanRequest, SimulateNodesRequest},
+    planner::v1::{ExplainRequest, NodeTemplate, PlanRequest, SimulateNodesRequest, SimulateRolloutRequest},
 };
 use everynode_serving::serve::{Work, run_in_background};
 use prost::Message;
@@ -101,4 +102,20 @@ async fn simulate_nodes_stops_when_its_caller_disconnects() {
         ..SimulateNodesRequest::default()
     };
     check_stops(request, super::simulate_nodes).await;
+}
+
+#[tokio::test]
+async fn simulate_rollout_stops_when_its_caller_disconnects() {
+    let policy = json!({
+        "kind": "DaemonSetRolloutPolicy",
+        "metadata": {"name": "policy"},
+        "spec": {"targetRefs": [{"name": "agent"}]},
+    });
+    let request = SimulateRolloutRequest {
+        daemon_set: Some(daemon_set(5_000)),
+        policies: vec![raw_struct(&policy)],
+        nodes: nodes(20_000),
+        ..SimulateRolloutRequest::default()
+    };
+    check_stops(request, super::simulate_rollout).await;
 }

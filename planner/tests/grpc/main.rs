@@ -13,6 +13,7 @@ mod newer;
 mod objects;
 mod placement;
 mod plan;
+mod rollout;
 mod server;
 mod simulate;
 mod stream;

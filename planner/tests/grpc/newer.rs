@@ -102,6 +102,7 @@ impl Session {
                 capabilities: ["something_newer", "pod_availability"]
                     .map(str::to_owned)
                     .to_vec(),
+                ..Hello::default()
             }),
             facts: Vec::new(),
         };
@@ -209,6 +210,7 @@ fn rich_node(name: &str) -> Fact {
             effect: "NoSchedule".to_owned(),
             ..Taint::default()
         }],
+        ..NodeFacts::default()
     })
 }
 

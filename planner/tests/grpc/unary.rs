@@ -24,7 +24,7 @@ async fn get_info_reports_capabilities_and_limits() {
     assert!(!info.rules_version.is_empty());
     assert_eq!(
         info.capabilities,
-        ["plan", "explain", "simulate_nodes", "session"]
+        ["plan", "explain", "simulate_nodes", "simulate_rollout", "session"]
     );
     let limits = info.limits.unwrap();
     let expected = Limits {

@@ -5,6 +5,7 @@
 mod explain;
 mod hostile;
 mod plan;
+mod rollout;
 mod simulate;
 mod usage;
 

@@ -37,7 +37,7 @@ async fn begin_session(address: String) {
             identity: HOSTILE.to_owned(),
             epoch: 1,
             protocol: 1,
-            capabilities: Vec::new(),
+            ..Hello::default()
         }),
         facts: Vec::new(),
     };

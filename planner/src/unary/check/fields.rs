@@ -270,8 +270,13 @@ impl<'de> Visitor<'de> for Walk<'_, '_> {
             match key {
                 Key::Known((name, level)) => {
                     present.push(name);
+                    // The nodeSelector of a pod holds labels, and that of a stage is an object with fields.
+                    let shape = match Shape::of(name) {
+                        Some(Shape::Texts) if level.is_some() => Some(Shape::Object),
+                        shape => shape,
+                    };
                     map.next_value_seed(Walk {
-                        shape: Shape::of(name),
+                        shape,
                         level,
                         path: &Path::Field(path, name),
                         found: &mut *found,

@@ -1,5 +1,8 @@
 //! The fields that Kubernetes 1.37 knows, in the objects that unary calls read.
 
+mod rollouts;
+
+pub(super) use self::rollouts::{CLUSTER_ROLLOUT_POLICY, ROLLOUT, ROLLOUT_POLICY};
 use super::fields::{Kind, Level};
 
 /// The metadata of a template.
@@ -391,7 +394,7 @@ mod tests {
     fn check_sorted(level: &Level) {
         assert!(level.leaves.is_sorted(), "{:?}", level.leaves);
         for (name, inner) in level.inner {
-            let is_object = matches!(Shape::of(name), Some(Shape::Object | Shape::List));
+            let is_object = matches!(Shape::of(name), Some(Shape::Object | Shape::List | Shape::Texts));
             assert!(is_object, "{name}");
             check_sorted(inner);
         }
@@ -408,7 +411,14 @@ mod tests {
 
     #[test]
     fn leaves_are_sorted_and_places_exist_and_mistaken_fields_do_not() {
-        for kind in [&DAEMON_SET, &NODE, &RUNTIME_CLASS] {
+        for kind in [
+            &DAEMON_SET,
+            &NODE,
+            &RUNTIME_CLASS,
+            &ROLLOUT_POLICY,
+            &CLUSTER_ROLLOUT_POLICY,
+            &ROLLOUT,
+        ] {
             check_sorted(kind.root);
             for (name, place) in kind.places {
                 assert!(

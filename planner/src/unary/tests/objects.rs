@@ -43,6 +43,7 @@ pub(super) fn explained(daemon_sets: &[Value], nodes: &[Value], classes: &[Value
         daemon_sets: raw_structs(daemon_sets),
         nodes: raw_structs(nodes),
         runtime_classes: raw_structs(classes),
+        ..ExplainRequest::default()
     };
     explain(request, &Work::unbounded()).unwrap()
 }

@@ -2,7 +2,7 @@ use everynode_proto::facts::{RawStruct, raw_struct};
 use serde_json::{Value, json};
 
 use super::{
-    super::known_fields::{DAEMON_SET, NODE, RUNTIME_CLASS},
+    super::known_fields::{CLUSTER_ROLLOUT_POLICY, DAEMON_SET, NODE, ROLLOUT, ROLLOUT_POLICY, RUNTIME_CLASS},
     *,
 };
 
@@ -315,5 +315,50 @@ fn labels_directly_in_a_selector_are_sent_to_match_labels() {
         &DAEMON_SET,
         &json!({"spec": {"selector": {"app": "agent"}}}),
         &["spec.selector.app; labels belong in spec.selector.matchLabels"],
+    );
+}
+
+#[test]
+fn fields_of_rollout_policies_are_checked() {
+    check(
+        &ROLLOUT_POLICY,
+        &json!({"metadata": {"name": "a"}, "spec": {
+            "targetRef": {"name": "agent"},
+            "maxUnavailabe": 1,
+            "paused": "true",
+            "topologyKey": "zone",
+            "stages": [
+                {"name": "a", "node": 2, "nodeSelector": {"pool": "canary"}},
+                {"name": "b", "soaks": "5m", "promotion": "manual", "nodeSelector": {"matchLabels": {"a": 1}}},
+            ],
+        }}),
+        &[
+            "spec.paused; must be true or false, without quotes; found \"true\"",
+            "spec.stages[0].nodeSelector.pool; labels belong in nodeSelector.matchLabels",
+            "spec.stages[0].node; did you mean nodes?",
+            "spec.stages[1].nodeSelector.matchLabels.a; must be text in quotes, found 1",
+            "spec.stages[1].promotion; \"manual\" is not a value of this field; did you mean Manual?",
+            "spec.stages[1].soaks; did you mean soak?",
+            "spec.maxUnavailabe; did you mean maxUnavailable?",
+            "spec.targetRef; did you mean targetRefs?",
+            "spec.topologyKey; topologyKey belongs in spec.stages[]",
+        ],
+    );
+    check(
+        &CLUSTER_ROLLOUT_POLICY,
+        &json!({"spec": {"targetRefs": [], "namespaceselector": {}}}),
+        &[
+            "spec.namespaceselector; did you mean namespaceSelector?",
+            "spec.targetRefs; a ClusterDaemonSetRolloutPolicy selects DaemonSets by their labels; use selector",
+        ],
+    );
+    check(
+        &ROLLOUT,
+        &json!({"spec": {"pause": true, "promote": {"rollout": "7", "name": "canary"}, "stages": []}}),
+        &[
+            "spec.promote.rollout; must be a whole number, without quotes; found \"7\"",
+            "spec.pause; did you mean paused?",
+            "spec.stages; a rollout policy has the stages",
+        ],
     );
 }
