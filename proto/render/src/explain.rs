@@ -3,14 +3,18 @@
 //!
 //! - `pair`: a pair of `DaemonSet` and node, and its rows. The executor's answers are pairs too.
 //! - `fold`: groups many pairs by condition, and nodes and `DaemonSet`s that are alike; `folded` prints the groups.
+//! - `stages`: counts the nodes of each stage of a rollout.
 
 mod fold;
 mod folded;
 pub(crate) mod pair;
+mod stages;
 
 use std::{collections::HashMap, str::FromStr};
 
-use everynode_proto::planner::v1::{ExplainResponse, NodeVerdict, ReasonCount, Verdict, VerdictSummary};
+use everynode_proto::planner::v1::{
+    ExplainResponse, NodeRollout, NodeVerdict, ReasonCount, Verdict, VerdictSummary,
+};
 
 use self::pair::{Layout, Pair};
 use super::{
@@ -131,7 +135,11 @@ pub fn csv(answer: &ExplainResponse, view: &ExplainView) -> String {
     if view.extent == Extent::Summary {
         return summary_csv(&answer.summaries);
     }
-    let mut csv = Csv::new(["DAEMONSET", "NODE", "VERDICT", "REASON"]);
+    // Without rollouts, the columns are the same as ever.
+    let has_rollouts = answer.verdicts.iter().any(|verdict| verdict.rollout.is_some());
+    let headings = ["DAEMONSET", "NODE", "VERDICT", "REASON"].into_iter();
+    let of_rollouts = has_rollouts.then_some(ROLLOUT_HEADINGS);
+    let mut csv = Csv::new(headings.chain(of_rollouts.into_iter().flatten()));
     for verdict in &answer.verdicts {
         if view.prints(verdict.verdict()) {
             let reasons: Vec<_> = verdict
@@ -139,15 +147,35 @@ pub fn csv(answer: &ExplainResponse, view: &ExplainView) -> String {
                 .iter()
                 .map(|reason| reason.message.as_str())
                 .collect();
-            csv.add_row([
-                verdict.daemon_set.as_str(),
-                &verdict.node,
-                values::verdict_name(verdict.verdict()),
-                &reasons.join("; "),
-            ]);
+            let cells = [
+                verdict.daemon_set.clone(),
+                verdict.node.clone(),
+                values::verdict_name(verdict.verdict()).to_owned(),
+                reasons.join("; "),
+            ];
+            let in_rollout = has_rollouts.then(|| rollout_cells(verdict.rollout.as_ref()));
+            csv.add_row(cells.into_iter().chain(in_rollout.into_iter().flatten()));
         }
     }
     csv.into_text()
+}
+
+/// The headings of [`rollout_cells`].
+pub(super) const ROLLOUT_HEADINGS: [&str; 5] =
+    ["POLICY", "ROLLOUT", "STAGE", "TARGET REVISION", "ROLLOUT REASON"];
+
+/// Returns the cells of comma-separated values that say where a node is in a rollout. Without a rollout, they are empty.
+pub(super) fn rollout_cells(rollout: Option<&NodeRollout>) -> [String; 5] {
+    let Some(rollout) = rollout else {
+        return <[String; 5]>::default();
+    };
+    [
+        rollout.policy.clone(),
+        rollout.rollout.to_string(),
+        rollout.stage.clone(),
+        rollout.target_revision.clone(),
+        rollout.message.clone(),
+    ]
 }
 
 /// Renders the number of nodes with each verdict, a line for each `DaemonSet`.

@@ -4,18 +4,22 @@
 //!
 //! - [`mod@format`]: the output formats of `-o`, and the style of tables.
 //! - [`message`]: prints any message in protobuf's JSON mapping.
+//! - [`document`]: prints any value as JSON or YAML; [`columns()`]: any rows as aligned columns.
 //! - `table`: aligned columns, as kubectl prints them; `csv`: comma-separated values; `units`: quantities for people.
-//! - [`explain`], [`plan`], [`simulate`], [`live`]: the tables of each answer. [`values`]: formats the values that they
+//! - [`explain`], [`plan`], [`rollout`], [`simulate`], [`live`]: the tables of each answer. [`values`]: formats the values that they
 //!   have in common.
 //! - [`ErrorChain`]: displays an error with its causes; [`text`]: makes untrusted text safe to print.
 
+mod columns;
 mod csv;
+pub mod document;
 mod error_chain;
 pub mod explain;
 pub mod format;
 pub mod live;
 pub mod message;
 pub mod plan;
+pub mod rollout;
 pub mod simulate;
 mod table;
 pub mod text;
@@ -26,6 +30,7 @@ use std::io::{self, Write};
 
 use prost::Name;
 
+pub use columns::columns;
 pub use error_chain::ErrorChain;
 pub use format::{OutputFormat, TableStyle};
 pub use message::PrintError;

@@ -204,20 +204,26 @@ pub fn explain_csv(answer: &ExplainResponse, view: &ExplainView) -> String {
     if view.extent == Extent::Summary {
         return explain::summary_csv(&answer.summaries);
     }
-    let mut csv = Csv::new(["DAEMONSET", "NODE", "VERDICT", "POD", "REASON"]);
-    let pairs = answer.placements.iter().filter_map(Pair::of_placement);
-    for pair in pairs.filter(|pair| view.prints(pair.verdict())) {
+    let pairs: Vec<_> = answer.placements.iter().filter_map(Pair::of_placement).collect();
+    // Without rollouts, the columns are the same as ever.
+    let has_rollouts = pairs.iter().any(|pair| pair.found.rollout.is_some());
+    let headings = ["DAEMONSET", "NODE", "VERDICT", "POD", "REASON"].into_iter();
+    let of_rollouts = has_rollouts.then_some(explain::ROLLOUT_HEADINGS);
+    let mut csv = Csv::new(headings.chain(of_rollouts.into_iter().flatten()));
+    for pair in pairs.iter().filter(|pair| view.prints(pair.verdict())) {
         let pods = match pair.pods {
             [] => String::new(),
             pods => pods_text(pods, TableStyle::default()),
         };
-        csv.add_row([
-            pair.found.daemon_set.as_str(),
-            &pair.found.node,
-            values::verdict_name(pair.verdict()),
-            &pods,
-            &pair.texts(|_| true).join("; "),
-        ]);
+        let cells = [
+            pair.found.daemon_set.clone(),
+            pair.found.node.clone(),
+            values::verdict_name(pair.verdict()).to_owned(),
+            pods,
+            pair.reason_texts(|_| true).join("; "),
+        ];
+        let in_rollout = has_rollouts.then(|| explain::rollout_cells(pair.found.rollout.as_ref()));
+        csv.add_row(cells.into_iter().chain(in_rollout.into_iter().flatten()));
     }
     csv.into_text()
 }

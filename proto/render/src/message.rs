@@ -14,7 +14,7 @@ use serde::{
 };
 use thiserror::Error;
 
-use crate::text::{printable_json, printable_json_as_yaml, printable_lines};
+use crate::{document, text::printable_json};
 
 /// The reason why a message can't be printed. Every variant is a bug of the program, not a fault of the message.
 #[derive(Debug, Error)]
@@ -44,8 +44,7 @@ static DESCRIPTORS: LazyLock<Result<DescriptorPool, DescriptorError>> =
 /// # Errors
 /// The message can't be converted, which is a bug of the program.
 pub fn json(message: &impl Name) -> Result<String, PrintError> {
-    let text = serde_json::to_string_pretty(&JsonMessage(&to_dynamic(message)?))?;
-    Ok(printable_json(&text).into_owned() + "\n")
+    document::json(&JsonMessage(&to_dynamic(message)?))
 }
 
 /// Returns the message as JSON in one line, with a newline at its end, for a stream of messages.
@@ -62,18 +61,7 @@ pub fn json_line(message: &impl Name) -> Result<String, PrintError> {
 /// # Errors
 /// The message can't be converted, which is a bug of the program.
 pub fn yaml(message: &impl Name) -> Result<String, PrintError> {
-    let options = serde_saphyr::ser_options! {
-        prefer_block_scalars: false,
-    };
-    let message = to_dynamic(message)?;
-    let text = serde_saphyr::to_string_with_options(&JsonMessage(&message), options)?;
-    if printable_lines(&text) == text {
-        return Ok(text);
-    }
-    // The YAML writer leaves invisible characters as they are. YAML parsers read JSON, in which every character can be
-    // escaped.
-    let json = serde_json::to_string_pretty(&JsonMessage(&message))?;
-    Ok(printable_json_as_yaml(&json).into_owned() + "\n")
+    document::yaml(&JsonMessage(&to_dynamic(message)?))
 }
 
 /// Returns the message as one YAML document of a stream, which begins with a separator.

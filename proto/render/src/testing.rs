@@ -21,6 +21,7 @@ pub(super) fn verdict(node: &str, verdict: Verdict, reasons: &[&str]) -> NodeVer
         node: node.to_owned(),
         verdict: verdict.into(),
         reasons: reasons.iter().map(reason).collect(),
+        rollout: None,
     }
 }
 
@@ -55,6 +56,7 @@ pub(super) fn tainted(daemon_set: &str, node: &str, key: &str) -> NodeVerdict {
         node: node.to_owned(),
         verdict: Verdict::Keep.into(),
         reasons: vec![reason],
+        rollout: None,
     }
 }
 

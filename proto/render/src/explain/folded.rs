@@ -11,6 +11,7 @@ use super::{
     ExplainView, Extent, MAX_SHOWN_PAIRS,
     fold::{Condition, ConditionKind, Fold, Group, Members},
     pair::{Layout, Pair},
+    stages,
 };
 use crate::{
     TableStyle,
@@ -85,6 +86,7 @@ pub(super) fn sections(
         listed,
         printer.condition_table(&conditions, for_conditions),
         printer.group_table("node", nodes, for_nodes),
+        stages::table(pairs, style),
         printer.group_table("DaemonSet", daemon_sets, for_daemon_sets),
     ]
 }
@@ -99,7 +101,8 @@ fn is_shown(view: &ExplainView, pair: &Pair<'_>) -> bool {
 }
 
 fn row_count(pair: &Pair<'_>) -> usize {
-    (pair.found.reasons.len() + pair.waits.len()).max(1)
+    let in_rollout = usize::from(pair.found.rollout.is_some());
+    (pair.found.reasons.len() + pair.waits.len() + in_rollout).max(1)
 }
 
 /// Distributes rows: each section gets what it needs, or else as much as any other.

@@ -64,9 +64,18 @@ impl<'a> Pair<'a> {
         })
     }
 
-    /// Returns the reasons and the waits, a text for each row. `advises` says whether the text for a reason has advice:
-    /// the toleration that would admit the pod.
-    pub(crate) fn texts(&self, mut advises: impl FnMut(&'a Reason) -> bool) -> Vec<String> {
+    /// Returns the reasons, the waits and the place in the rollout, a text for each row. `advises` is that of
+    /// [`Pair::reason_texts`].
+    pub(super) fn texts(&self, advises: impl FnMut(&'a Reason) -> bool) -> Vec<String> {
+        let mut texts = self.reason_texts(advises);
+        let rollout = self.found.rollout.as_ref();
+        texts.extend(rollout.map(|rollout| format!("rollout: {}", rollout.message)));
+        texts
+    }
+
+    /// Returns the reasons and the waits. `advises` says whether the text for a reason has advice: the toleration that
+    /// would admit the pod.
+    pub(crate) fn reason_texts(&self, mut advises: impl FnMut(&'a Reason) -> bool) -> Vec<String> {
         let reasons = self.found.reasons.iter().map(|reason| {
             if reason.code() != ReasonCode::UntoleratedTaint || advises(reason) {
                 reason.message.clone()

@@ -300,3 +300,34 @@ fn selection_of_nothing_is_said() {
         "No pair has the verdict KEEP or EXCLUDE.\n"
     );
 }
+
+#[test]
+fn place_in_a_rollout_is_a_row_and_has_columns_of_its_own() {
+    let mut answer = few();
+    answer.verdicts[0].rollout = Some(NodeRollout {
+        policy: "DaemonSetRolloutPolicy default/steps".to_owned(),
+        rollout: 7,
+        stage: "half".to_owned(),
+        target_revision: "5d9c".to_owned(),
+        message: "in stage half (2 of 3) of rollout 7: released, and replaced next".to_owned(),
+        ..NodeRollout::default()
+    });
+    let text = table(&answer, &fitting(), TableStyle::default());
+    assert!(
+        text.contains("rollout: in stage half (2 of 3) of rollout 7: released, and replaced next\n"),
+        "{text}"
+    );
+    let lines = csv(&answer, &fitting());
+    let lines: Vec<_> = lines.lines().take(3).collect();
+    assert_eq!(
+        lines,
+        [
+            "DAEMONSET,NODE,VERDICT,REASON,POLICY,ROLLOUT,STAGE,TARGET REVISION,ROLLOUT REASON",
+            &format!(
+                "default/agent,worker-1,RUN,{FITS},DaemonSetRolloutPolicy default/steps,7,half,5d9c,\"in stage half (2 of \
+                 3) of rollout 7: released, and replaced next\""
+            ),
+            "default/agent,worker-2,EXCLUDE,wants disk=ssd; taint a is not tolerated,,,,,",
+        ]
+    );
+}
