@@ -1,5 +1,6 @@
 //! The API server's side: reading, watching and writing objects.
 //!
+//! - [`clock`]: the API server's time.
 //! - [`client`]: the connections; `api`: the calls, with `names` of objects that may be part of a URL.
 //! - [`objects`]: decoding objects; `watch`: listing and watching them.
 //! - `events`: Kubernetes events about `DaemonSet`s.
@@ -7,6 +8,7 @@
 
 pub(crate) mod api;
 pub mod client;
+pub mod clock;
 pub(crate) mod events;
 pub(crate) mod failure;
 pub(crate) mod names;

@@ -10,31 +10,37 @@ mod nodes;
 mod owner;
 mod pods;
 mod revisions;
+mod rollouts;
 mod touched;
 mod unsettled;
 mod version;
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use everynode_proto::{
-    facts,
+    facts::{self, object::StringMap},
     planner::v1::{NodeFacts, PodFacts},
 };
 
-use self::{cache::Cache, unsettled::UnsettledHistories};
+use self::{cache::Cache, nodes::DriverUpgrades, unsettled::UnsettledHistories};
 pub(crate) use self::{
     entry::{CachedRevision, Entry},
     owner::Owner,
     pods::{Pod, Pods},
+    rollouts::CachedPolicy,
     touched::Touched,
     version::Version,
 };
 use crate::{
     apiserver::{
         objects::Watched,
-        watch::{self, Change, Event},
+        watch::{self, Change, Event, Presence, WatchState},
     },
     pods::pod,
+    rollouts::memory::RolloutObject,
 };
 
 /// A shared string: a uid or a name.
@@ -42,13 +48,23 @@ pub(crate) type SharedStr = Arc<str>;
 
 /// The caches.
 #[derive(Debug)]
+#[expect(clippy::struct_field_names, reason = "cluster policies are a kind")]
 pub(crate) struct Cluster {
     nodes: Cache<Arc<NodeFacts>>,
+    driver_upgrades: DriverUpgrades,
     pods: Pods,
     daemon_sets: Cache<Entry>,
     revisions: Cache<CachedRevision>,
+    policies: Cache<CachedPolicy>,
+    cluster_policies: Cache<CachedPolicy>,
+    /// By `namespace/name`.
+    rollouts: Cache<RolloutObject>,
+    /// The labels of namespaces, by name.
+    namespaces: Cache<StringMap>,
+    /// The states of the watches of supplementary kinds.
+    watch_states: HashMap<&'static str, WatchState>,
     unsettled: UnsettledHistories,
-    /// The watched kinds that haven't been listed completely yet.
+    /// The watched kinds that haven't been listed completely yet, except supplementary ones.
     unlisted: HashSet<&'static str>,
     /// Changes that have not been processed yet.
     pub touched: Touched,
@@ -58,18 +74,28 @@ impl Default for Cluster {
     fn default() -> Self {
         Self {
             nodes: Cache::default(),
+            driver_upgrades: DriverUpgrades::default(),
             pods: Pods::default(),
             daemon_sets: Cache::default(),
             revisions: Cache::default(),
+            policies: Cache::default(),
+            cluster_policies: Cache::default(),
+            rollouts: Cache::default(),
+            namespaces: Cache::default(),
+            watch_states: HashMap::new(),
             unsettled: UnsettledHistories::default(),
-            unlisted: watch::KINDS.iter().map(|kind| kind.name).collect(),
+            unlisted: watch::KINDS
+                .iter()
+                .filter(|kind| kind.presence != Presence::Supplementary)
+                .map(|kind| kind.name)
+                .collect(),
             touched: Touched::default(),
         }
     }
 }
 
 impl Cluster {
-    /// Whether every watched kind has been listed at least once.
+    /// Whether every watched kind has been listed at least once. Supplementary kinds don't count.
     pub(crate) fn is_synced(&self) -> bool {
         self.unlisted.is_empty()
     }
@@ -81,6 +107,11 @@ impl Cluster {
             Change::Pod(event) => self.apply_pod_event(event),
             Change::DaemonSet(event) => self.apply_event(event),
             Change::Revision(event) => self.apply_event(event),
+            Change::Policy(event) => self.apply_event(event),
+            Change::ClusterPolicy(event) => self.apply_event(event),
+            Change::Rollout(event) => self.apply_event(event),
+            Change::Namespace(event) => self.apply_event(event),
+            Change::State(kind, state) => self.apply_watch_state(kind, state),
         }
     }
 
@@ -182,6 +213,7 @@ impl Cluster {
         self.pods.clear_announced();
         self.touched.pods.extend(self.pods.uids().cloned());
         self.touched.daemon_sets.extend(self.daemon_sets.keys().cloned());
+        self.touch_all_rollouts();
     }
 
     /// Marks every `DaemonSet` as changed and as needing upkeep. Called when this executor becomes the leader.

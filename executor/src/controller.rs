@@ -4,7 +4,9 @@
 //! server run in tasks of their own and hand their results back to the loop.
 
 mod actions;
+mod announcement;
 mod competing;
+mod config;
 mod digest;
 mod latency;
 mod managed;
@@ -12,96 +14,51 @@ mod planner;
 mod plans;
 mod queries;
 mod queue_lengths;
+mod rollouts;
 mod spans;
 mod status;
 mod term;
 mod upkeep;
 mod violations;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use futures::StreamExt;
-use tokio::{
-    sync::{mpsc, watch},
-    task::{JoinError, JoinSet},
-    time::Instant,
-};
+use tokio::{task::JoinSet, time::Instant};
 use tokio_util::{
     sync::CancellationToken,
     time::{DelayQueue, delay_queue},
 };
 use tracing::info;
 
+pub(crate) use self::config::{ControllerConfig, ControllerError};
 use self::{
     actions::FinishedAction,
     competing::CompetitorTrace,
     latency::Latency,
     managed::ManagedDaemonSet,
     planner::{FullSync, PlannerSession, SyncAnswer, reserve},
+    rollouts::{
+        FinishedRolloutWrite,
+        policies::{FinishedPolicyWrite, PolicyState},
+    },
     status::FinishedStatusWrite,
     term::{Term, next_session_event},
     upkeep::FinishedUpkeep,
 };
 use crate::{
     actions::queue::Lane,
-    apiserver::{api::Api, events::Events, failure::ApiError, watch::ReceivedChange},
+    apiserver::{failure::ApiError, watch::ReceivedChange},
     cluster::{Cluster, SharedStr, Touched},
-    election::leadership::Leadership,
-    live_view::{event_bus::EventBus, queries::Query},
-    planner::{
-        outbox::Outbox,
-        session::{self, Opener},
-    },
-    telemetry::{
-        health::{HEARTBEAT, Health},
-        metrics::Metrics,
-    },
+    live_view::event_bus::EventBus,
+    planner::{outbox::Outbox, session},
+    telemetry::health::HEARTBEAT,
 };
 
 /// Maximum number of changes that the loop applies before it handles another kind of event.
 const CHANGES_PER_TURN: usize = 1_000;
 /// Maximum duration of a timer.
 const LONGEST_TIMER: Duration = Duration::from_hours(1);
-
-/// What a controller needs to run.
-#[derive(Debug)]
-pub(crate) struct ControllerConfig {
-    /// The API server.
-    pub(crate) api: Api,
-    /// Writes events.
-    pub(crate) events: Events,
-    /// The health that the admin port reports.
-    pub(crate) health: Arc<Health>,
-    /// The metrics of the executor.
-    pub(crate) metrics: Arc<Metrics>,
-    /// Changes that the watches have read.
-    pub(crate) changes: mpsc::Receiver<ReceivedChange>,
-    /// The current leader. This executor opens sessions and writes only while it is the leader.
-    pub(crate) leadership: watch::Receiver<Leadership>,
-    /// Opens the sessions of a term.
-    pub(crate) opener: Opener,
-    /// Whether statuses get conditions. If not, existing ones are removed.
-    pub(crate) status_conditions: bool,
-    /// Queries about the state of the loop.
-    pub(crate) queries: mpsc::Receiver<Query>,
-}
-
-/// Why the loop ended before its shutdown was requested.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ControllerError {
-    /// The watches' tasks are gone.
-    #[error("the watches have ended")]
-    WatchesEnded,
-    /// The election's task is gone.
-    #[error("the election has ended")]
-    ElectionEnded,
-    /// The task that opens sessions is gone.
-    #[error("the session's task has ended")]
-    SessionsEnded,
-    /// The task of a call has panicked.
-    #[error("the task of a call to the API server failed")]
-    Call(#[source] JoinError),
-}
 
 /// The state of the loop.
 #[derive(Debug)]
@@ -114,6 +71,8 @@ pub(crate) struct Controller {
     /// Number of sessions that have ended. An action belongs to the session whose plan requested it.
     session: u64,
     managed: HashMap<SharedStr, ManagedDaemonSet>,
+    /// What the planner says of rollout policies, by their uids.
+    policies: HashMap<SharedStr, PolicyState>,
     calls: JoinSet<CallResult>,
     timers: DelayQueue<Timer>,
     event_bus: EventBus,
@@ -128,6 +87,8 @@ enum CallResult {
     Action(Box<FinishedAction>),
     Upkeep(Box<FinishedUpkeep>),
     Status(Box<FinishedStatusWrite>),
+    Rollout(Box<FinishedRolloutWrite>),
+    Policy(Box<FinishedPolicyWrite>),
     /// The lookup of a pod that the watch should have reported.
     PodLookup(SharedStr, Box<Result<everynode_proto::facts::Pod, ApiError>>),
 }
@@ -147,19 +108,24 @@ enum Timer {
     RetryRefused(SharedStr),
     /// Write a status whose pause is over.
     WriteStatus(SharedStr),
+    /// Write the status of a `DaemonSet`'s rollout whose pause is over.
+    WriteRollout(SharedStr),
+    /// Write the status of a rollout policy whose pause is over.
+    WritePolicy(SharedStr),
 }
 
 impl Controller {
     /// Creates a controller with empty caches.
     pub(crate) fn new(config: ControllerConfig) -> Self {
         Self {
+            outbox: Outbox::new(config.clock.clone()),
             config,
             cluster: Cluster::default(),
-            outbox: Outbox::default(),
             term: None,
             planner: None,
             session: 0,
             managed: HashMap::new(),
+            policies: HashMap::new(),
             calls: JoinSet::new(),
             timers: DelayQueue::new(),
             event_bus: EventBus::default(),
@@ -226,6 +192,7 @@ impl Controller {
                 limits,
                 accepts_syncs,
                 has_availability,
+                knows_rollouts,
                 planner_version,
                 rules_version,
                 end,
@@ -235,6 +202,7 @@ impl Controller {
                     limits,
                     end,
                     has_availability,
+                    knows_rollouts,
                     version: planner_version,
                     rules_version,
                     last_sent: None,
@@ -245,19 +213,23 @@ impl Controller {
                 for managed in self.managed.values_mut() {
                     managed.available_at = None;
                 }
-                self.outbox.restart(session::HELLO_SEQUENCE);
+                self.outbox.restart(session::HELLO_SEQUENCE, knows_rollouts);
                 self.cluster.touch_all();
                 self.latency.reset();
                 self.publish_planner_change();
             }
             // Messages that were still on their way when the session was closed are ignored.
-            session::Event::Plan(_) | session::Event::Problem(_) | session::Event::SyncAccepted(_)
+            session::Event::Plan(_)
+            | session::Event::PolicyStatus(_)
+            | session::Event::Problem(_)
+            | session::Event::SyncAccepted(_)
                 if self.planner.is_none() => {}
             session::Event::SyncAccepted(sequence) => self.on_sync_answer(SyncAnswer::Accepted(sequence)),
             session::Event::Plan(plan) => {
                 self.on_sync_answer(SyncAnswer::Plan(plan.based_on));
                 self.accept_plan(*plan);
             }
+            session::Event::PolicyStatus(status) => self.accept_policy_status(*status),
             session::Event::Problem(problem) => self.log_problem(problem),
             session::Event::Lost => self.close_session(),
         }
@@ -281,6 +253,8 @@ impl Controller {
             CallResult::Action(ended) => self.on_action_finished(*ended),
             CallResult::Upkeep(ended) => self.on_upkeep_finished(*ended),
             CallResult::Status(written) => self.on_status_written(*written),
+            CallResult::Rollout(written) => self.on_rollout_written(*written),
+            CallResult::Policy(written) => self.on_policy_written(*written),
             CallResult::PodLookup(uid, lookup) => match *lookup {
                 Ok(pod) if pod.metadata.uid == *uid => self.cluster.pods_mut().confirm(&uid),
                 Err(error) if !error.is_not_found() => {}
@@ -302,6 +276,8 @@ impl Controller {
             Timer::RetryUpkeep(uid) => self.retry_upkeep(&uid),
             Timer::RetryRefused(uid) => self.retry_refused(&uid),
             Timer::WriteStatus(uid) => self.on_status_timer(&uid),
+            Timer::WriteRollout(uid) => self.on_rollout_timer(&uid),
+            Timer::WritePolicy(uid) => self.on_policy_timer(&uid),
         }
     }
 
@@ -341,6 +317,7 @@ impl Controller {
         }
         let due = std::mem::take(&mut self.cluster.touched.upkeep);
         due.iter().for_each(|uid| self.reconcile_ownership(uid));
+        self.on_rollouts_changed();
         self.latency.on_processed(self.cluster.touched.has_facts());
         self.outbox.add(&mut self.cluster.touched);
     }
@@ -376,6 +353,7 @@ impl Controller {
         self.recheck_blocked_upkeep();
         self.recheck_unsettled_histories();
         self.recheck_degraded();
+        self.review_rollouts();
         for uid in self.cluster.pods().overdue(Instant::now()) {
             let Some(pod) = self.cluster.pods().get(&uid) else {
                 continue;

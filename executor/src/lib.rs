@@ -16,6 +16,7 @@
 //! - `controller`: the event loop that owns all state.
 //! - [`planner`] (sessions with a planner), [`actions`] (plans into API calls), [`ownership`] (adoption and history),
 //!   [`status`] (counters and conditions), [`live_view`] (answers about all of it).
+//! - `rollouts`: the kinds of rollout policies, and their conversion from and to facts.
 //! - `cluster`: the cache of what the watches report; [`pods`]: how a pod is made from a template.
 //! - [`apiserver`]: reading, watching and writing objects.
 //! - `election`: which executor leads and may write; `telemetry`: health and metrics.
@@ -32,6 +33,7 @@ pub mod ownership;
 pub mod planner;
 pub mod pods;
 pub mod program;
+pub mod rollouts;
 pub mod status;
 pub(crate) mod telemetry;
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use everynode_proto::{
     facts::{Node, Pod},
-    planner::v1::{Fact, SessionRequest, fact::Fact as Kind},
+    planner::v1::{Fact, RolloutPolicyKnowledge, SessionRequest, fact::Fact as Kind},
 };
 use http::{Request, Response, StatusCode};
 use kube::{Client, client::Body};
@@ -144,6 +144,17 @@ pub(crate) fn describe_facts(request: &SessionRequest) -> Vec<String> {
         Kind::PodGone(pod) => format!("pod {} gone", pod.uid),
         Kind::ActionDone(done) => format!("done {} {:?}", done.action_id, done.outcome()),
         Kind::SyncComplete(_) => "sync".to_owned(),
+        Kind::RolloutPolicyChanged(policy) => format!("policy {}", policy.name),
+        Kind::RolloutPolicyGone(policy) => format!("policy {} gone", policy.uid),
+        Kind::NamespaceChanged(namespace) => format!("namespace {}", namespace.name),
+        Kind::NamespaceGone(namespace) => format!("namespace {} gone", namespace.name),
+        Kind::RolloutChanged(rollout) => format!("rollout {}", rollout.daemon_set_uid),
+        Kind::RolloutPolicyKnowledge(knowledge) => {
+            format!(
+                "policies {:?}",
+                RolloutPolicyKnowledge::try_from(*knowledge).unwrap()
+            )
+        }
     };
     request.facts.iter().map(short).collect()
 }

@@ -24,7 +24,7 @@ use serde_json::{Map, Value};
 use crate::apiserver::{
     failure::ApiError,
     names::{InvalidName, path_element},
-    objects::{self, DaemonSet, Encoding, PROTOBUF_OR_JSON, Revision, Watched},
+    objects::{self, DaemonSet, Encoding, PROTOBUF_OR_JSON, Revision, Rollout, Watched},
 };
 
 /// Deadline of one call. The API server's own limit is a minute. A shorter deadline lets the executor retry sooner.
@@ -70,6 +70,15 @@ fn daemon_sets(namespace: &str) -> ResourceRequests {
 
 fn revisions(namespace: &str) -> ResourceRequests {
     namespaced("/apis/apps/v1", namespace, "controllerrevisions")
+}
+
+fn rollouts(namespace: &str) -> ResourceRequests {
+    namespaced("/apis/everynode.io/v1alpha1", namespace, "daemonsetrollouts")
+}
+
+fn put_status(requests: ResourceRequests, name: &str, body: Vec<u8>) -> BuiltRequest {
+    let (params, name) = (PostParams::default(), path_element("name", name)?);
+    Ok(requests?.replace_subresource("status", name, &params, body)?)
 }
 
 fn get(requests: ResourceRequests, name: &str) -> BuiltRequest {
@@ -282,6 +291,43 @@ impl Api {
         uid: &str,
     ) -> Result<(), ApiError> {
         self.delete(delete(revisions(namespace), name, uid)).await
+    }
+
+    pub(crate) async fn create_rollout(&self, namespace: &str, body: Vec<u8>) -> Result<Rollout, ApiError> {
+        let request = rollouts(namespace)?.create(&PostParams::default(), body)?;
+        self.object(Ok(request)).await
+    }
+
+    pub(crate) async fn get_rollout(&self, namespace: &str, name: &str) -> Result<Rollout, ApiError> {
+        self.object(get(rollouts(namespace), name)).await
+    }
+
+    pub(crate) async fn put_rollout_status(
+        &self,
+        namespace: &str,
+        name: &str,
+        body: Vec<u8>,
+    ) -> Result<Rollout, ApiError> {
+        self.object(put_status(rollouts(namespace), name, body)).await
+    }
+
+    pub(crate) async fn put_policy_status(
+        &self,
+        namespace: &str,
+        name: &str,
+        body: Vec<u8>,
+    ) -> Result<(), ApiError> {
+        let policies = namespaced(
+            "/apis/everynode.io/v1alpha1",
+            namespace,
+            "daemonsetrolloutpolicies",
+        );
+        self.send(put_status(policies, name, body)).await.map(drop)
+    }
+
+    pub(crate) async fn put_cluster_policy_status(&self, name: &str, body: Vec<u8>) -> Result<(), ApiError> {
+        let policies = Request::new("/apis/everynode.io/v1alpha1/clusterdaemonsetrolloutpolicies");
+        self.send(put_status(Ok(policies), name, body)).await.map(drop)
     }
 }
 

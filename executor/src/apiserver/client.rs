@@ -14,6 +14,7 @@ use kube::{
 };
 use tower::{BoxError, ServiceBuilder, timeout::TimeoutLayer};
 
+use super::clock::{Clock, ClockLayer};
 use crate::election::lease::{
     Claim,
     connection::Connector,
@@ -59,15 +60,15 @@ pub enum ClientError {
 /// # Errors
 /// The configuration names certificates, credentials or a proxy that can't be used.
 pub fn connect(config: &Config) -> Result<Client, ClientError> {
-    connect_with(config, Claim::forever())
+    connect_with(config, Claim::forever(), Clock::default())
 }
 
 /// Like [`connect`], but the client writes only while the claim to lead is current. Writes that it sent earlier don't
-/// arrive after the claim has ended.
+/// arrive after the claim has ended. The responses tell `clock` the API server's time.
 ///
 /// # Errors
 /// The same as those of [`connect`].
-pub fn connect_with(config: &Config, claim: Claim) -> Result<Client, ClientError> {
+pub fn connect_with(config: &Config, claim: Claim, clock: Clock) -> Result<Client, ClientError> {
     if config.proxy_url.is_some() {
         return Err(ClientError::Proxy);
     }
@@ -107,6 +108,7 @@ pub fn connect_with(config: &Config, claim: Claim) -> Result<Client, ClientError
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
+        .layer(ClockLayer::new(clock))
         .layer(GateLayer::new(claim))
         .service(client);
     Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())

@@ -1,6 +1,8 @@
 //! The objects that the executor reads, and the watch events, lists and answers that carry them, in either of the API
 //! server's encodings.
 
+mod rollouts;
+
 use std::{collections::HashMap, fmt};
 
 use everynode_proto::facts::{self, Meta, object::fields::null_as_default, protobuf};
@@ -9,6 +11,8 @@ use kube::core::Status;
 use prost::{DecodeError, bytes::Bytes};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
+
+pub use self::rollouts::{ClusterPolicy, Namespace, NamespacedPolicy, PolicyObject, Rollout};
 
 /// A `DaemonSet` whose template is kept as the API server sent it.
 pub type DaemonSet = facts::DaemonSet<Option<Box<RawValue>>>;

@@ -17,7 +17,7 @@ use tracing::{debug, info};
 pub(crate) use self::kinds::{KINDS, Kind, Presence};
 use self::stream::Watch;
 use crate::{
-    apiserver::objects::{DaemonSet, Revision, Watched},
+    apiserver::objects::{ClusterPolicy, DaemonSet, Namespace, NamespacedPolicy, Revision, Rollout, Watched},
     telemetry::metrics::Metrics,
 };
 
@@ -45,6 +45,27 @@ pub(crate) enum Change {
     DaemonSet(Event<DaemonSet>),
     /// From the watch of `ControllerRevision`s.
     Revision(Event<Revision>),
+    /// From the watch of `DaemonSetRolloutPolicy`s.
+    Policy(Event<NamespacedPolicy>),
+    /// From the watch of `ClusterDaemonSetRolloutPolicy`s.
+    ClusterPolicy(Event<ClusterPolicy>),
+    /// From the watch of `DaemonSetRollout`s.
+    Rollout(Event<Rollout>),
+    /// From the watch of namespaces.
+    Namespace(Event<Namespace>),
+    /// The state of the watch of this kind, which is supplementary.
+    State(&'static str, WatchState),
+}
+
+/// The state of the watch of a supplementary kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WatchState {
+    /// All objects have been reported, and their changes are followed.
+    Following,
+    /// The API server doesn't serve the kind.
+    NotServed,
+    /// The watch fails, so what it has reported may be outdated.
+    Failing,
 }
 
 impl From<Event<facts::Node>> for Change {
@@ -68,6 +89,30 @@ impl From<Event<DaemonSet>> for Change {
 impl From<Event<Revision>> for Change {
     fn from(event: Event<Revision>) -> Self {
         Self::Revision(event)
+    }
+}
+
+impl From<Event<NamespacedPolicy>> for Change {
+    fn from(event: Event<NamespacedPolicy>) -> Self {
+        Self::Policy(event)
+    }
+}
+
+impl From<Event<ClusterPolicy>> for Change {
+    fn from(event: Event<ClusterPolicy>) -> Self {
+        Self::ClusterPolicy(event)
+    }
+}
+
+impl From<Event<Rollout>> for Change {
+    fn from(event: Event<Rollout>) -> Self {
+        Self::Rollout(event)
+    }
+}
+
+impl From<Event<Namespace>> for Change {
+    fn from(event: Event<Namespace>) -> Self {
+        Self::Namespace(event)
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
     Cluster, Entry, Owner, SharedStr, Version,
     cache::{Cache, Cached},
 };
-use crate::apiserver::objects::DaemonSet;
+use crate::{apiserver::objects::DaemonSet, status::conditions};
 
 impl Cached for DaemonSet {
     type Value = Entry;
@@ -28,9 +28,15 @@ impl Cached for DaemonSet {
             if before.metadata.generation == self.metadata.generation
                 && before.metadata.deletion_timestamp == self.metadata.deletion_timestamp
                 && before.metadata.annotations == self.metadata.annotations
+                && before.metadata.labels == self.metadata.labels
                 && before.status.collision_count == self.status.collision_count
             {
                 if before.status != self.status {
+                    if conditions::is_rollout_held(&before.status)
+                        != conditions::is_rollout_held(&self.status)
+                    {
+                        cluster.touched.announcements.insert(uid.clone());
+                    }
                     cluster.touched.statuses.insert(uid);
                 }
                 let object = Arc::new(self);
@@ -52,6 +58,9 @@ impl Cached for DaemonSet {
             // Until now its pods belonged to no known DaemonSet. The planner must receive them before the DaemonSet.
             let pods = cluster.pods.owned_by(entry.owner()).map(|(uid, _)| uid.clone());
             cluster.touched.pods.extend(pods);
+            if cluster.rollout(&entry).is_some() {
+                cluster.touched.rollouts.insert(uid.clone());
+            }
         }
         cluster.daemon_sets.insert(uid.clone(), entry, version);
         cluster.touched.daemon_sets.insert(uid.clone());

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use everynode_proto::facts::{
-    REVISION_LABEL, Selector,
-    object::{LabelSelector, StringMap},
+use everynode_proto::{
+    facts::{
+        REVISION_LABEL, Selector,
+        object::{LabelSelector, StringMap},
+    },
+    planner::v1::PodTemplateFacts,
 };
 
 use super::{Owner, SharedStr};
@@ -75,6 +78,8 @@ pub(crate) struct CachedRevision {
     pub revision: i64,
     /// Fingerprint of the template in its data.
     pub template: Fingerprint,
+    /// The parts of that template that placement reads.
+    pub placement: Arc<PodTemplateFacts>,
     /// Its own labels.
     pub labels: StringMap,
     /// The `DaemonSet` that controls it; `None` when nothing controls it.

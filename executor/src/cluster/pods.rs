@@ -55,6 +55,7 @@ struct PlannerFacts {
     bound: bool,
     phase: i32,
     ready_since: OptionalTime,
+    unready_since: OptionalTime,
     created: OptionalTime,
 }
 
@@ -106,6 +107,7 @@ impl Pod {
             bound: facts.bound,
             phase: facts.phase,
             ready_since: facts.ready_since.into(),
+            unready_since: facts.unready_since.into(),
             created: facts.created.into(),
             deleting: self.deleting,
             revision: facts.revision.to_string(),
@@ -227,6 +229,7 @@ impl Pods {
             bound: facts.bound,
             phase: facts.phase,
             ready_since: facts.ready_since.into(),
+            unready_since: facts.unready_since.into(),
             created: facts.created.into(),
         });
         let mut pod = Pod {

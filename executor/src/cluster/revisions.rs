@@ -1,5 +1,7 @@
 //! The cache of `ControllerRevision`s that a `DaemonSet` controls or that nothing controls. Its keys are uids.
 
+use std::sync::Arc;
+
 use super::{
     CachedRevision, Cluster, Owner, SharedStr, Version,
     cache::{Cache, Cached},
@@ -56,6 +58,7 @@ impl Cluster {
             uid: uid.clone(),
             revision: object.revision,
             template: template::data_fingerprint(object),
+            placement: Arc::new(template::data_facts(object)),
             labels: metadata.labels.clone(),
             owner,
         };
@@ -87,7 +90,11 @@ impl Cluster {
             return;
         };
         if self.daemon_set_of(owner).is_some() {
-            self.touched.upkeep.insert(owner.uid.clone());
+            let uid = owner.uid.clone();
+            if self.has_policies_or_rollouts() {
+                self.touched.announcements.insert(uid.clone());
+            }
+            self.touched.upkeep.insert(uid);
         }
     }
 

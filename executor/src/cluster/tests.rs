@@ -1,6 +1,7 @@
 mod event_order;
 mod ownership;
 mod pods;
+mod rollouts;
 mod unsettled;
 
 use everynode_proto::facts::Node;
@@ -225,10 +226,36 @@ fn new_planner_gets_everything() {
         statuses,
         competitor_pods,
         upkeep,
+        ..
     } = &cluster.touched;
     assert_eq!(
         (touched(nodes), touched(pods), touched(daemon_sets)),
         (vec!["n1"], vec!["uid of p1"], vec!["ds-1"])
     );
     assert!(upkeep.is_empty() && statuses.is_empty() && competitor_pods.is_empty());
+}
+
+#[test]
+fn heartbeat_of_a_node_changes_nothing_until_its_readiness_or_lifecycle_does() {
+    let mut cluster = with_agent();
+    let mut apply = |version: &str, time: &str, ready: &str, drained: &str| {
+        let condition = |kind: &str, status: &str| json!({"type": kind, "status": status, "lastHeartbeatTime": time, "reason": time});
+        let conditions = [
+            condition("MemoryPressure", "False"),
+            condition("Ready", ready),
+            condition("Drained", drained),
+        ];
+        let node = json!({
+            "metadata": {"name": "n1", "uid": "n1", "resourceVersion": version},
+            "status": {"conditions": conditions},
+        });
+        cluster.touched = Touched::default();
+        cluster.apply(Change::Node(Event::Changed(read(&node))));
+        !cluster.touched.nodes.is_empty()
+    };
+    assert!(apply("1", "2026-01-01T00:00:00Z", "True", "False"));
+    assert!(!apply("2", "2026-01-01T00:05:00Z", "True", "False"));
+    assert!(apply("3", "2026-01-01T00:10:00Z", "Unknown", "False"));
+    assert!(!apply("4", "2026-01-01T00:15:00Z", "Unknown", "False"));
+    assert!(apply("5", "2026-01-01T00:20:00Z", "Unknown", "True"));
 }

@@ -1,15 +1,15 @@
 //! Starts actions and handles their results.
 
+mod messages;
+
 use std::{fmt, sync::Arc};
 
-use everynode_proto::{
-    executor::v1::{self as wire, watch_plans_response::Event},
-    planner::v1::{ActionOutcome, CreatePod, DeletePod},
-};
+use everynode_proto::planner::v1::{ActionOutcome, CreatePod, DeletePod};
 use everynode_render::ErrorChain;
 use tokio::time::Instant;
 use tracing::{Instrument, debug, info};
 
+use self::messages::{action_ended_event, error_note, error_prefix, metric_kind, refusal_message};
 use super::{CallResult, Controller, Timer, managed::ManagedDaemonSet, spans};
 use crate::{
     actions::{
@@ -20,8 +20,8 @@ use crate::{
     cluster::SharedStr,
     live_view::event_bus::EventBus,
     planner::guard::Verdict,
-    pods::pod::PodBuilder,
-    telemetry::metrics::{ActionKind, Outcome},
+    pods::revision_pods::PodSource,
+    telemetry::metrics::Outcome,
 };
 
 /// Message about an action that was not attempted.
@@ -55,14 +55,14 @@ impl Controller {
             .and_then(|managed| managed.actions.next_create())
         {
             match self.pod_builder_for(uid, &ready.action) {
-                Some((object, pod_builder)) => match self.judge_creation(uid, &ready.action) {
-                    Verdict::Allowed => self.start_create(uid, object, pod_builder, ready),
+                Some((object, source)) => match self.judge_creation(uid, &ready.action) {
+                    Verdict::Allowed => self.start_create(uid, object, source, ready),
                     Verdict::Obsolete => self.skip_action(uid, Lane::Create, ready.id, &ready.action.node),
                     Verdict::Violation(violation) => {
                         self.reject_action(uid, Lane::Create, &ready, &ready.action.node, violation);
                     }
                 },
-                None if self.has_bad_template(uid) => {
+                None if self.has_bad_template(uid, &ready.action) => {
                     self.refuse_action(uid, Lane::Create, ready.id, &ready.action.node);
                 }
                 None => self.skip_action(uid, Lane::Create, ready.id, &ready.action.node),
@@ -88,26 +88,31 @@ impl Controller {
 
     /// Returns the builder for a pod if the pod is still wanted. Since the plan was made, the node may have gone or the
     /// template may have changed.
-    fn pod_builder_for(&self, uid: &str, action: &CreatePod) -> Option<(Arc<DaemonSet>, Arc<PodBuilder>)> {
+    fn pod_builder_for(&self, uid: &str, action: &CreatePod) -> Option<(Arc<DaemonSet>, PodSource)> {
         let managed = self.managed.get(uid)?;
-        let announced = managed
-            .announced
-            .as_ref()
-            .filter(|announced| announced.revision == action.revision)?;
+        let announced = managed.announced.as_ref()?;
         self.cluster.node(&action.node)?;
+        if announced.revision != action.revision {
+            // The pod of a node that a rollout hasn't released.
+            let pods = managed.revision_pods.as_ref();
+            let pods = pods.filter(|pods| pods.hash() == action.revision)?;
+            return Some((announced.object.clone(), PodSource::Revision(pods.clone())));
+        }
         // The template may have changed back and forth, so the builder must be for exactly this revision.
         let pod_builder = managed
             .pod_builder
             .as_ref()
             .filter(|pod_builder| pod_builder.revision() == action.revision)?;
-        Some((announced.object.clone(), pod_builder.clone()))
+        Some((announced.object.clone(), PodSource::Template(pod_builder.clone())))
     }
 
     /// Whether no pod can be built from the template, as found when the last plan with creations arrived.
-    fn has_bad_template(&self, uid: &str) -> bool {
-        self.managed
-            .get(uid)
-            .is_some_and(|managed| managed.pod_builder.is_none())
+    fn has_bad_template(&self, uid: &str, action: &CreatePod) -> bool {
+        self.managed.get(uid).is_some_and(|managed| {
+            let announced = managed.announced.as_ref();
+            managed.pod_builder.is_none()
+                && announced.is_none_or(|announced| announced.revision == action.revision)
+        })
     }
 
     /// Ends an action that can't be carried out. The action counts as refused by the server, so that the planner
@@ -183,7 +188,7 @@ impl Controller {
         &mut self,
         uid: &SharedStr,
         object: Arc<DaemonSet>,
-        pod_builder: Arc<PodBuilder>,
+        source: PodSource,
         ready: ReadyAction<CreatePod>,
     ) {
         let Some(managed) = self.managed.get_mut(uid) else {
@@ -194,9 +199,17 @@ impl Controller {
         managed.outstanding.on_creation_started(&node);
         let span = spans::create(&ready);
         self.calls.spawn(async move {
-            let report = action::create(api, object.clone(), pod_builder, ready.action, stop)
-                .instrument(span.clone())
-                .await;
+            let report = match source.builder(&api).await {
+                Ok(builder) => {
+                    action::create(api, object.clone(), builder, ready.action, stop)
+                        .instrument(span.clone())
+                        .await
+                }
+                Err(error) => ActionReport {
+                    result: ActionResult::Refused(error),
+                    was_retried: false,
+                },
+            };
             spans::record_result(&span, &report);
             let (lane, id, event_read) = (Lane::Create, ready.id, ready.event_read);
             CallResult::Action(Box::new(FinishedAction {
@@ -379,42 +392,5 @@ impl Controller {
         for id in managed.actions.take_unknown() {
             self.end_action(uid, id, ActionOutcome::Failed);
         }
-    }
-}
-
-fn error_prefix(lane: Lane) -> &'static str {
-    match lane {
-        Lane::Create => "Error creating",
-        Lane::Delete => "Error deleting",
-    }
-}
-
-/// Describes a refusal, for Kubernetes events and for watches of plans.
-fn error_note(lane: Lane, error: &ApiError) -> String {
-    format!("{}: {}", error_prefix(lane), ErrorChain(error))
-}
-
-/// Describes a refusal as the reason why a pod is missing or still exists.
-fn refusal_message(error: &ApiError) -> String {
-    match error {
-        ApiError::Refused(_) => format!("the API server refuses: {error}"),
-        // The text of any other error names its origin.
-        _ => ErrorChain(error).to_string(),
-    }
-}
-
-fn action_ended_event(object: &DaemonSet, action_id: u64, outcome: ActionOutcome, message: String) -> Event {
-    Event::ActionEnded(wire::ActionEnded {
-        daemon_set: object.key(),
-        action_id,
-        outcome: outcome.into(),
-        message,
-    })
-}
-
-fn metric_kind(lane: Lane) -> ActionKind {
-    match lane {
-        Lane::Create => ActionKind::Create,
-        Lane::Delete => ActionKind::Delete,
     }
 }

@@ -15,6 +15,7 @@ use tokio_util::{sync::CancellationToken, time::delay_queue};
 use super::{
     competing::{COMPETING_CONTROLLER, QUIET_PERIOD, REMEDY},
     planner::TOO_LARGE,
+    rollouts::RolloutState,
 };
 use crate::{
     actions::queue::{ActionQueue, Lane},
@@ -22,11 +23,11 @@ use crate::{
     cluster::{Cluster, Owner, SharedStr},
     live_view::view::{is_on_delete, phrases},
     ownership::{adopt, upkeep::TemplateRevision},
-    planner::{guard::Outstanding, outbox::Announcement},
-    pods::pod::PodBuilder,
+    planner::guard::Outstanding,
+    pods::{pod::PodBuilder, revision_pods::RevisionPods},
     status::{
         DesiredStatus, RolloutProgress,
-        conditions::{Obstacle, degraded, from_counters, problem_reason},
+        conditions::{Obstacle, degraded, from_counters, problem_reason, rollout_held},
         counters,
     },
 };
@@ -47,6 +48,10 @@ pub(super) struct ManagedDaemonSet {
     pub(super) pod_builder: Option<Arc<PodBuilder>>,
     /// The inputs of the builder, including inputs from which no builder could be made.
     pub(super) pod_builder_inputs: Option<PodBuilderInputs>,
+    /// Builds the pods of nodes that a rollout hasn't released.
+    pub(super) revision_pods: Option<Arc<RevisionPods>>,
+    /// What is written to the `DaemonSetRollout`.
+    pub(super) rollout: RolloutState,
     /// Why creations and deletions were last refused.
     pub(super) refusals: LaneRefusals,
     pub(super) upkeep: UpkeepState,
@@ -89,7 +94,7 @@ pub(super) struct AnnouncedDaemonSet {
     pub(super) object: Arc<DaemonSet>,
     /// The controller-revision-hash of its template.
     pub(super) revision: String,
-    facts: DaemonSetFacts,
+    pub(super) facts: DaemonSetFacts,
     /// Problems found in the object itself.
     pub(super) problems: Vec<Problem>,
 }
@@ -239,6 +244,8 @@ impl ManagedDaemonSet {
             };
             conditions.push(degraded(self.obstacle(Instant::now())));
         }
+        // A rollout under a policy is held by this condition if all else is lost, so it doesn't depend on the flag (T14).
+        conditions.extend(rollout_held(self.rollout.is_held, &object.status));
         Some(DesiredStatus { counters, conditions })
     }
 
@@ -334,19 +341,18 @@ impl ManagedDaemonSet {
             reason: TOO_LARGE,
             message: message.clone(),
         });
+        let rollout = || {
+            self.rollout.last_error.as_deref().map(|error| Obstacle {
+                reason: "RolloutWriteFailing",
+                message: format!("the status of its DaemonSetRollout can't be written: {error}"),
+            })
+        };
         too_large
+            .or_else(rollout)
             .or_else(|| refused(Lane::Create, create, "created"))
             .or_else(|| refused(Lane::Delete, "DeleteRefused", "deleted"))
             .or_else(upkeep)
             .or_else(problem)
             .or_else(competitor)
-    }
-
-    /// The facts for the planner, or `NotYet` until upkeep is done.
-    pub(super) fn announcement(&self) -> Announcement {
-        match &self.announced {
-            Some(announced) => Announcement::Facts(Box::new(announced.facts.clone())),
-            None => Announcement::NotYet,
-        }
     }
 }

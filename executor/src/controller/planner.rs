@@ -7,7 +7,7 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::Controller;
+use super::{Controller, announcement::announcement};
 use crate::{
     apiserver::events::EventType,
     cluster::{Cluster, SharedStr},
@@ -30,6 +30,8 @@ pub(super) struct PlannerSession {
     pub(super) limits: RequestLimits,
     /// Whether the planner's plans report the availability of pods.
     pub(super) has_availability: bool,
+    /// Whether the planner knows rollout policies.
+    pub(super) knows_rollouts: bool,
     pub(super) version: String,
     pub(super) rules_version: String,
     /// When the last request was sent.
@@ -135,11 +137,11 @@ impl Controller {
     pub(super) fn send_facts(&mut self, permit: mpsc::OwnedPermit<SessionRequest>, may_complete: bool) {
         let Some(planner) = &mut self.planner else { return };
         planner.last_sent = Some(Instant::now());
-        let managed = &self.managed;
+        let (managed, knows_rollouts) = (&self.managed, planner.knows_rollouts);
         let announce = |cluster: &Cluster, uid: &SharedStr| match (cluster.daemon_set(uid), managed.get(uid))
         {
             (None, _) => Announcement::Gone,
-            (Some(_), Some(managed)) => managed.announcement(),
+            (Some(entry), Some(managed)) => announcement(cluster, entry, managed, knows_rollouts),
             (Some(_), None) => Announcement::NotYet,
         };
         let was_synced = self.outbox.is_synced();
@@ -223,6 +225,18 @@ impl Controller {
                     continue;
                 }
                 Object::DaemonSet(uid) => uid,
+                Object::Policy(uid) => {
+                    warn!(policy = %uid, bytes, limit, "rollout policy is too large for the planner; left out");
+                    continue;
+                }
+                Object::Namespace(name) => {
+                    warn!(namespace = %name, bytes, limit, "namespace is too large for the planner; left out");
+                    continue;
+                }
+                Object::Rollout(uid) => {
+                    warn!(daemon_set_uid = %uid, bytes, limit, "rollout is too large for the planner; left out");
+                    continue;
+                }
             };
             let (Some(managed), Some(entry)) = (self.managed.get_mut(&uid), self.cluster.daemon_set(&uid))
             else {

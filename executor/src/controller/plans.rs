@@ -52,6 +52,13 @@ impl Controller {
         self.set_reconsider_timer(&uid, plan.reconsider_after);
         self.emit_deletion_events(&uid, &plan);
         self.update_pod_builder(&uid, &plan);
+        self.prepare_older_pods(&uid, &plan);
+        let rollout = plan.rollout.take();
+        let based_on = plan.based_on;
+        let generation = plan
+            .status
+            .as_ref()
+            .map_or(0, |status| status.observed_generation);
         let span = spans::plan(&plan);
         let entry = self.cluster.daemon_set(&uid);
         let progress = RolloutProgress::of(&mut plan);
@@ -87,6 +94,34 @@ impl Controller {
         }
         self.start_actions(&uid);
         self.write_status(&uid);
+        self.accept_rollout(&uid, rollout, based_on, generation);
+    }
+
+    /// Prepares the pods that a plan creates from another revision than the current template's.
+    fn prepare_older_pods(&mut self, uid: &SharedStr, plan: &Plan) {
+        let Some(announced) = self
+            .managed
+            .get(uid)
+            .and_then(|managed| managed.announced.as_ref())
+        else {
+            return;
+        };
+        let older = plan.actions.iter().find_map(|action| match &action.action {
+            Some(Action::Create(create)) if create.revision != announced.revision => Some(&create.revision),
+            _ => None,
+        });
+        let Some(revision) = older else { return };
+        let knows_rollouts = self
+            .planner
+            .as_ref()
+            .is_some_and(|planner| planner.knows_rollouts);
+        // Other planners know only one template, which is then the older one (T17).
+        let added = if knows_rollouts {
+            &plan.current_added_tolerations
+        } else {
+            &plan.added_tolerations
+        };
+        self.update_revision_pods(uid, revision, added.clone());
     }
 
     /// Reports that a newer planner requests an action that this executor doesn't support.
@@ -249,6 +284,7 @@ impl Controller {
         for managed in self.managed.values_mut() {
             managed.actions.clear();
             managed.outstanding.forget_planner();
+            managed.rollout.forget_planner();
             managed.refusals = LaneRefusals::default();
             if let Some(key) = managed.reconsider.take() {
                 self.timers.try_remove(&key);

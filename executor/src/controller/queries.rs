@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use everynode_proto::{
     executor::v1::{PlannerChanged, PlannerInfo, watch_plans_response::Event},
-    planner::v1::Problem,
+    planner::v1::{KnownRollout, Problem, RolloutPolicyKnowledge},
 };
 use tokio::time::Instant;
 
@@ -67,6 +67,7 @@ impl Controller {
         let unmanaged = ManagedDaemonSet::default();
         let managed = self.managed.get(uid).unwrap_or(&unmanaged);
         let mut snapshot = snapshot(entry, managed);
+        snapshot.known_rollout = self.known_rollout(entry, managed).map(Box::new);
         let available_at = managed.available_at.as_ref();
         let is_remarkable = remarkable(&snapshot);
         let is_requested = |uid: &SharedStr, pod: &Pod| match filter {
@@ -86,6 +87,38 @@ impl Controller {
             requested.map(|(uid, at)| (uid.clone(), *at)).collect()
         });
         Some(DaemonSetSnapshot { snapshot, pods })
+    }
+}
+
+impl Controller {
+    /// Returns what is known of the rollout of a `DaemonSet`. `None` if no policy applies and no rollout is remembered.
+    fn known_rollout(&self, entry: &Entry, managed: &ManagedDaemonSet) -> Option<KnownRollout> {
+        let report = managed.rollout.report();
+        let knowledge = self.cluster.rollout_knowledge();
+        let is_held = self.cluster.has_open_rollout(entry);
+        // Without a session there is no report, and no policy that a planner has chosen.
+        if !is_held && report.is_none_or(|report| report.policy_uid.is_empty()) {
+            return None;
+        }
+        let policy = report.and_then(|report| self.cluster.policy(&report.policy_uid));
+        let announced = managed.announced.as_ref();
+        Some(KnownRollout {
+            daemon_set: entry.object.key(),
+            // Only the planner says which policy applies. Until it does, nothing is replaced.
+            knowledge: if report.is_some() {
+                knowledge.into()
+            } else {
+                RolloutPolicyKnowledge::Unknown.into()
+            },
+            policy: policy.map(|policy| policy.facts.clone()),
+            rollout: self.cluster.rollout_facts(&entry.owner().uid),
+            report: report.cloned(),
+            status: managed.status.counters,
+            update_revision: announced
+                .map(|announced| announced.revision.clone())
+                .unwrap_or_default(),
+            pods: Vec::new(),
+        })
     }
 }
 
@@ -109,6 +142,7 @@ fn snapshot(entry: &Entry, managed: &ManagedDaemonSet) -> view::Snapshot {
         counters: managed.status.counters,
         progress: managed.progress(&entry.object),
         available_at: None,
+        known_rollout: None,
         problems: too_large
             .into_iter()
             .chain(managed.problems().iter().cloned())

@@ -6,7 +6,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::Controller;
-use crate::planner::session::{Event, Sessions};
+use crate::{
+    planner::session::{Event, Sessions},
+    telemetry::metrics::RolloutCounts,
+};
 
 /// A term in which this executor leads.
 #[derive(Debug)]
@@ -52,10 +55,13 @@ impl Controller {
         self.stop.cancel();
         self.stop = CancellationToken::new();
         self.managed.clear();
+        self.policies.clear();
         self.timers.clear();
         self.config.events.forget_all();
         self.config.metrics.leading(false);
         self.config.metrics.forget_daemon_sets();
+        self.config.metrics.set_rollouts(&RolloutCounts::default());
+        self.config.requirements.forget();
         self.config.health.on_standby();
         self.publish_planner_change();
     }

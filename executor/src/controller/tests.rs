@@ -7,26 +7,37 @@ mod facts;
 mod newer;
 mod queries;
 mod random_planner;
+mod rollouts;
 mod spans;
 mod syncs;
 mod terms;
 mod upkeep;
+
+use std::sync::Arc;
 
 use everynode_proto::planner::v1::{
     Action as PlannedAction, CreatePod, DaemonSetStatus, DeletePod, DeleteReason, Plan, Problem, ProblemCode,
     SessionRequest, Toleration, action::Action,
 };
 use serde_json::{Value, json};
-use tokio::{sync::watch as state, task::JoinHandle};
+use tokio::{
+    sync::{mpsc, watch as state},
+    task::JoinHandle,
+};
 
 use super::*;
 use crate::{
     apiserver::{
+        api::Api,
+        clock::Clock,
+        events::Events,
         objects::DaemonSet,
         watch::{self, Change, ReceivedChange},
     },
+    election::{leadership::Leadership, lease::Requirements},
     live_view::queries::QueryClient,
-    planner::outbox::RequestLimits,
+    planner::{outbox::RequestLimits, session::Opener},
+    telemetry::{health::Health, metrics::Metrics},
     testing::{
         AGENT, AGENT_STATUS, Call, PODS, REVISIONS, Server, agent, agent_json, agent_with, already_exists,
         describe_facts, forbidden, node, not_found, old_revision_json, orphan_json, pod_json, read, refusal,
@@ -75,10 +86,12 @@ pub(crate) fn rig_with(status_conditions: bool) -> Rig {
     let config = ControllerConfig {
         api: Api::new(client),
         events: Events::new(events_client, "me".to_owned(), metrics.clone()),
+        clock: Clock::default(),
         health: health.clone(),
         metrics: metrics.clone(),
         changes: seen,
         leadership,
+        requirements: Requirements::new(&[]),
         opener,
         status_conditions,
         queries,
@@ -184,6 +197,7 @@ impl Rig {
                 limits,
                 accepts_syncs: is_current,
                 has_availability: is_current,
+                knows_rollouts: false,
                 planner_version: "0.1.0".to_owned(),
                 rules_version: "1".to_owned(),
                 end: end.clone(),

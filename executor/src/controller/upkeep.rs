@@ -275,5 +275,7 @@ impl Controller {
 
 /// Whether everything that facts are made from is the same.
 fn same_spec(a: &DaemonSet, b: &DaemonSet) -> bool {
-    a.metadata.generation == b.metadata.generation && a.metadata.annotations == b.metadata.annotations
+    a.metadata.generation == b.metadata.generation
+        && a.metadata.annotations == b.metadata.annotations
+        && a.metadata.labels == b.metadata.labels
 }

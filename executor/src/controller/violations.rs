@@ -37,8 +37,15 @@ impl Controller {
         if guard::remove_invalid_conditions(&mut plan.conditions) > 0 {
             self.record_violation(uid, Violation::Condition);
         }
-        if guard::remove_invalid_tolerations(&mut plan.added_tolerations) > 0 {
+        let removed = guard::remove_invalid_tolerations(&mut plan.added_tolerations)
+            + guard::remove_invalid_tolerations(&mut plan.current_added_tolerations);
+        if removed > 0 {
             self.record_violation(uid, Violation::Toleration);
+        }
+        let is_sane = |report| guard::rollouts::is_sane_report(uid, report);
+        if !plan.rollout.as_mut().is_none_or(is_sane) {
+            plan.rollout = None;
+            self.record_violation(uid, Violation::Bounds);
         }
     }
 

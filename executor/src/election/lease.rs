@@ -17,8 +17,9 @@ mod claim;
 pub(crate) mod connection;
 pub(crate) mod gate;
 mod record;
+mod requirements;
 
-use std::{pin::pin, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use everynode_render::ErrorChain;
 use futures::{Stream, StreamExt};
@@ -38,9 +39,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-pub(crate) use self::claim::{Claim, Moment};
 use self::record::{ObservedLease, holder, shown};
+pub(crate) use self::{
+    claim::{Claim, Moment},
+    requirements::Requirements,
+};
 use super::leadership::Leadership;
+use crate::telemetry::health::Health;
 
 /// Maximum random extension of a standby's retry period, as a fraction of it, so that standbys don't all retry at once
 /// (client-go's factor is 1.2).
@@ -109,6 +114,10 @@ pub(crate) struct Election {
     holder: String,
     claim: Claim,
     leads: watch::Sender<Leadership>,
+    requirements: Requirements,
+    health: Arc<Health>,
+    /// The capabilities that the Lease requires and this executor doesn't have. While there are any, it doesn't lead.
+    lacks: Vec<String>,
     /// The last error, so that it is logged as a warning only once.
     last_error: Option<String>,
 }
@@ -120,13 +129,19 @@ struct AcquiredLease {
 }
 
 impl Election {
-    /// Creates a participant with this name. `claim` and `leads` follow the outcome.
+    /// Creates a participant with this name. `claim` and `leads` follow the outcome. `health` says when it can't lead.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "an election connects many parts of the program"
+    )]
     pub(crate) fn new(
         client: Client,
         settings: Settings,
         identity: String,
         claim: Claim,
         leads: watch::Sender<Leadership>,
+        requirements: Requirements,
+        health: Arc<Health>,
     ) -> Self {
         Self {
             leases: Api::namespaced(client, &settings.namespace),
@@ -135,6 +150,9 @@ impl Election {
             identity,
             claim,
             leads,
+            requirements,
+            health,
+            lacks: Vec::new(),
             last_error: None,
         }
     }
@@ -164,12 +182,12 @@ impl Election {
         let mut changes = pin!(self.changes());
         let mut next_try = Instant::now();
         loop {
-            let free = observed.free_at(&self.holder);
+            let free = observed.free_at(&self.holder).filter(|_| self.lacks.is_empty());
             tokio::select! {
                 // Process received changes before attempting to acquire the Lease.
                 biased;
                 change = changes.next() => match change {
-                    Some(Ok(lease)) => self.observe(&mut observed, lease),
+                    Some(Ok(lease)) => self.observe(&mut observed, lease).await,
                     Some(Err(error)) => self.report_watch_error(&error),
                     // The stream should never end. If it does, start it again.
                     None => changes.set(self.changes()),
@@ -182,7 +200,7 @@ impl Election {
                     next_try = Instant::now() + self.retry_delay();
                     // Another executor was faster, or the watch lags behind.
                     match self.leases.get_opt(&self.settings.name).await {
-                        Ok(lease) => self.observe(&mut observed, lease),
+                        Ok(lease) => self.observe(&mut observed, lease).await,
                         Err(error) => self.report_error("reading the Lease failed; retrying", &error),
                     }
                 }
@@ -197,7 +215,7 @@ impl Election {
     }
 
     /// Records the current Lease.
-    fn observe(&mut self, observed: &mut ObservedLease, lease: Option<Lease>) {
+    async fn observe(&mut self, observed: &mut ObservedLease, lease: Option<Lease>) {
         let leader = lease.as_ref().map_or("", |lease| shown(holder(lease)));
         self.leads.send_if_modified(|now| {
             let has_changed = now.leader != leader;
@@ -211,6 +229,7 @@ impl Election {
             }
             has_changed
         });
+        self.check_requirements(lease.as_ref()).await;
         observed.observe(lease);
     }
 
@@ -255,7 +274,8 @@ impl Election {
                     self.settings.renew_deadline.as_secs_f64()
                 );
             }
-            match timeout_at(deadline, self.change(lease, record::renewed)).await {
+            let renew = |lease: &Lease| self.requirements.write(record::renewed(lease));
+            match timeout_at(deadline, self.change(lease, renew)).await {
                 Ok(Ok(())) => {
                     renewed = now;
                     self.claim.hold(renewed, self.settings.renew_deadline);
@@ -272,7 +292,7 @@ impl Election {
     }
 
     /// Changes the Lease that this executor holds. Retries at once if another client has changed it.
-    async fn change(&self, lease: &mut Lease, change: fn(&Lease) -> Lease) -> Result<(), RenewError> {
+    async fn change(&self, lease: &mut Lease, change: impl Fn(&Lease) -> Lease) -> Result<(), RenewError> {
         loop {
             match self.replace(&change(lease)).await {
                 Ok(changed) => {

@@ -20,7 +20,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use everynode_proto::{
     executor::v1 as wire,
-    planner::v1::{DaemonSetStatus, PodFacts, PodPhase, Problem},
+    planner::v1::{DaemonSetStatus, KnownRollout, PodFacts, PodPhase, Problem},
 };
 use prost_types::Timestamp;
 
@@ -50,6 +50,8 @@ pub(crate) struct Snapshot {
     pub(crate) creations: RequestedActions,
     /// Deletions that the planner has requested.
     pub(crate) deletions: RequestedActions,
+    /// The rollout of a policy, without its pods. `None` if no policy applies and no rollout is remembered.
+    pub(crate) known_rollout: Option<Box<KnownRollout>>,
     /// The pods that the query selected.
     pub(crate) pods: Vec<PodFacts>,
     /// Why pods aren't ready, by their uids, as far as that has been read.

@@ -125,6 +125,7 @@ pub(crate) fn next(cluster: &Cluster, entry: &Entry, refused: &RefusedUids) -> N
             let is_in_use = |hash: &str| {
                 let mut pods = cluster.pods().owned_by(entry.owner());
                 pods.any(|(_, pod)| pod.labels.get(REVISION_LABEL).is_some_and(|label| label == hash))
+                    || cluster.is_revision_remembered(entry, hash)
             };
             let excess = history::excess(entry.object.spec.revision_history_limit, &old);
             let removable = history::removable(excess, old, is_in_use);

@@ -8,6 +8,8 @@
 //!
 //! This module holds every restriction on plans.
 
+pub(crate) mod rollouts;
+
 use std::{
     collections::{HashMap, HashSet},
     time::Duration,

@@ -8,24 +8,39 @@
 
 mod size;
 
-use std::{collections::HashSet, time::SystemTime};
+use std::collections::{HashMap, HashSet};
 
-use everynode_proto::planner::v1::{
-    ActionDone, ActionOutcome, DaemonSetFacts, DaemonSetGone, NodeGone, PodGone, SessionRequest,
-    fact::Fact as Kind,
+use everynode_proto::{
+    facts::wire::timestamp,
+    planner::v1::{
+        ActionDone, ActionOutcome, DaemonSetFacts, DaemonSetGone, NamespaceGone, NodeGone, PodGone,
+        RolloutFacts, RolloutPolicyGone, SessionRequest, fact::Fact as Kind,
+    },
 };
 use indexmap::IndexSet;
 
 use self::size::RequestBuilder;
 pub(crate) use self::size::{RequestLimits, TooLarge};
-use crate::cluster::{Cluster, SharedStr, Touched};
+use crate::{
+    apiserver::clock::Clock,
+    cluster::{Cluster, SharedStr, Touched},
+};
 
 /// The facts that are due.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
+    clock: Clock,
     nodes: IndexSet<SharedStr>,
     pods: IndexSet<SharedStr>,
     daemon_sets: IndexSet<SharedStr>,
+    policies: IndexSet<SharedStr>,
+    namespaces: IndexSet<SharedStr>,
+    rollouts: IndexSet<SharedStr>,
+    is_knowledge_due: bool,
+    /// Whether the planner knows rollout policies. To other planners, nothing about them is sent.
+    knows_rollouts: bool,
+    /// The facts about rollouts that the planner has, by the `DaemonSet`s' uids, and the requests that carried them.
+    sent_rollouts: HashMap<SharedStr, (RolloutFacts, u64)>,
     done: Vec<ActionDone>,
     sync: Sync,
     is_time_due: bool,
@@ -43,6 +58,12 @@ pub(crate) enum Object {
     Pod(SharedStr),
     /// The `DaemonSet` with this uid.
     DaemonSet(SharedStr),
+    /// The rollout policy with this uid.
+    Policy(SharedStr),
+    /// The namespace with this name.
+    Namespace(SharedStr),
+    /// The rollout of the `DaemonSet` with this uid.
+    Rollout(SharedStr),
 }
 
 /// The next request, and the objects that were skipped.
@@ -74,10 +95,21 @@ pub(crate) enum Announcement {
 }
 
 impl Outbox {
+    /// Creates an outbox whose requests carry the time of this clock.
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            ..Self::default()
+        }
+    }
+
     /// Starts over for a new session whose first request had this sequence: everything has to be sent again.
-    pub(crate) fn restart(&mut self, sequence: u64) {
+    /// `knows_rollouts` says whether the planner knows rollout policies.
+    pub(crate) fn restart(&mut self, sequence: u64, knows_rollouts: bool) {
         *self = Self {
+            clock: std::mem::take(&mut self.clock),
             sequence,
+            knows_rollouts,
             sync: Sync::Due,
             ..Self::default()
         };
@@ -88,6 +120,29 @@ impl Outbox {
         self.nodes.append(&mut touched.nodes);
         self.pods.append(&mut touched.pods);
         self.daemon_sets.append(&mut touched.daemon_sets);
+        let is_knowledge_due = std::mem::take(&mut touched.knowledge);
+        if self.knows_rollouts {
+            self.policies.append(&mut touched.policies);
+            self.namespaces.append(&mut touched.namespaces);
+            self.rollouts.append(&mut touched.rollouts);
+            self.is_knowledge_due |= is_knowledge_due;
+        } else {
+            touched.policies.clear();
+            touched.namespaces.clear();
+            touched.rollouts.clear();
+        }
+    }
+
+    /// Whether a plan based on the request with this sequence takes the current facts about a rollout into account. What
+    /// such a plan says may be written (T13).
+    pub(crate) fn is_rollout_based_on(&self, cluster: &Cluster, uid: &str, sequence: u64) -> bool {
+        let Some(facts) = cluster.rollout_facts(uid) else {
+            return false;
+        };
+        match self.sent_rollouts.get(uid) {
+            Some((sent, by)) => *sent == facts && sequence >= *by,
+            None => is_empty(&facts),
+        }
     }
 
     /// Queues a `DaemonSet` that can be sent, for the first time or again.
@@ -121,7 +176,9 @@ impl Outbox {
 
     /// Number of facts that are due.
     pub(crate) fn len(&self) -> usize {
-        self.nodes.len() + self.pods.len() + self.daemon_sets.len() + self.done.len()
+        let rollouts = self.policies.len() + self.namespaces.len() + self.rollouts.len();
+        let knowledge = usize::from(self.is_knowledge_due);
+        self.nodes.len() + self.pods.len() + self.daemon_sets.len() + self.done.len() + rollouts + knowledge
     }
 
     /// Whether no fact is due.
@@ -148,6 +205,8 @@ impl Outbox {
                 Object::Node(_) => *nodes += 1,
                 Object::Pod(_) => *pods += 1,
                 Object::DaemonSet(_) => *daemon_sets += 1,
+                // A policy or a rollout that passes an API server is never too large.
+                Object::Policy(_) | Object::Namespace(_) | Object::Rollout(_) => {}
             }
         }
         counts
@@ -180,18 +239,48 @@ impl Outbox {
             None if known.pods().get(uid).is_some() && !known.pods().is_announced(uid) => None,
             None => Some(Kind::PodGone(PodGone { uid: uid.to_string() })),
         });
-        builder.take(&mut self.daemon_sets, Object::DaemonSet, |uid| {
+        let daemon_sets = builder.take(&mut self.daemon_sets, Object::DaemonSet, |uid| {
             match announce(known, uid) {
                 Announcement::Facts(daemon_set) => Some(Kind::DaemonSetChanged(*daemon_set)),
                 Announcement::Gone => Some(Kind::DaemonSetGone(DaemonSetGone { uid: uid.to_string() })),
                 Announcement::NotYet => None,
             }
         });
+        builder.take(&mut self.namespaces, Object::Namespace, |name| {
+            Some(match known.namespace_facts(name) {
+                Some(namespace) => Kind::NamespaceChanged(namespace),
+                None => Kind::NamespaceGone(NamespaceGone {
+                    name: name.to_string(),
+                }),
+            })
+        });
+        builder.take(&mut self.policies, Object::Policy, |uid| {
+            Some(match known.policy(uid) {
+                Some(policy) => Kind::RolloutPolicyChanged(policy.facts.clone()),
+                None => Kind::RolloutPolicyGone(RolloutPolicyGone { uid: uid.to_string() }),
+            })
+        });
+        let sent = &self.sent_rollouts;
+        let rollouts = builder.take(&mut self.rollouts, Object::Rollout, |uid| {
+            new_rollout_facts(known, sent, uid).map(Kind::RolloutChanged)
+        });
+        if self.is_knowledge_due {
+            let knowledge = Kind::RolloutPolicyKnowledge(known.rollout_knowledge().into());
+            self.is_knowledge_due = !builder.push_if_room(knowledge);
+        }
         builder.take_outcomes(&mut self.done);
         if self.sync == Sync::Due && may_complete && builder.complete() {
             self.sync = Sync::Sent;
         }
         let RequestBuilder { facts, too_large, .. } = builder;
+        for uid in &rollouts {
+            if let Some(facts) = new_rollout_facts(cluster, &self.sent_rollouts, uid) {
+                self.sent_rollouts.insert(uid.clone(), (facts, self.sequence + 1));
+            }
+        }
+        for uid in daemon_sets.iter().filter(|uid| cluster.daemon_set(uid).is_none()) {
+            self.sent_rollouts.remove(uid);
+        }
         for uid in &pods {
             let is_known = cluster.pod_facts(uid).is_some();
             cluster.pods_mut().set_announced(uid, is_known);
@@ -206,7 +295,7 @@ impl Outbox {
         self.sequence += 1;
         let request = SessionRequest {
             sequence: self.sequence,
-            now: Some(SystemTime::now().into()),
+            now: Some(timestamp(self.clock.now())),
             hello: None,
             facts,
         };
@@ -215,6 +304,25 @@ impl Outbox {
             too_large,
         }
     }
+}
+
+/// Whether there is no rollout, or nothing is asked of it and nothing remembered.
+fn is_empty(facts: &RolloutFacts) -> bool {
+    facts.verbs.is_none() && facts.memory.is_none()
+}
+
+/// The facts about a rollout, if the planner doesn't have them.
+fn new_rollout_facts(
+    cluster: &Cluster,
+    sent: &HashMap<SharedStr, (RolloutFacts, u64)>,
+    uid: &SharedStr,
+) -> Option<RolloutFacts> {
+    let facts = cluster.rollout_facts(uid)?;
+    let is_sent = match sent.get(uid) {
+        Some((sent, _)) => *sent == facts,
+        None => is_empty(&facts),
+    };
+    (!is_sent).then_some(facts)
 }
 
 #[cfg(test)]

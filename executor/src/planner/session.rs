@@ -1,13 +1,13 @@
 //! The stream to a planner: connects, opens a session, forwards messages, and reconnects when the session ends.
 
-use std::{
-    fmt,
-    time::{Duration, SystemTime},
-};
+use std::{fmt, time::Duration};
 
-use everynode_proto::planner::v1::{
-    Hello, Plan, Problem, SessionRequest, SessionResponse, Welcome,
-    planner_service_client::PlannerServiceClient, session_response::Message,
+use everynode_proto::{
+    facts::wire::timestamp,
+    planner::v1::{
+        Hello, Plan, Problem, RolloutPolicyStatus, SessionRequest, SessionResponse, Welcome,
+        planner_service_client::PlannerServiceClient, session_response::Message,
+    },
 };
 use everynode_serving::backoff::Backoff;
 use tokio::{sync::mpsc, time::Instant};
@@ -19,7 +19,7 @@ use tonic::{
 };
 use tracing::{info, warn};
 
-use crate::planner::outbox::RequestLimits;
+use crate::{apiserver::clock::Clock, planner::outbox::RequestLimits, rollouts};
 
 /// Version of the session's protocol.
 const PROTOCOL: u32 = 1;
@@ -57,6 +57,8 @@ pub(crate) struct Identity {
     pub(crate) executor: String,
     /// The term of leadership.
     pub(crate) epoch: u64,
+    /// The node on which this executor runs, if it is known.
+    pub(crate) node: Option<String>,
 }
 
 /// An event of a session.
@@ -72,6 +74,8 @@ pub(crate) enum Event {
         accepts_syncs: bool,
         /// Whether the planner's plans report the availability of pods. Planners of earlier releases don't.
         has_availability: bool,
+        /// Whether the planner knows rollout policies. Planners of earlier releases don't.
+        knows_rollouts: bool,
         /// The planner's version.
         planner_version: String,
         /// The version of its decision rules.
@@ -83,6 +87,8 @@ pub(crate) enum Event {
     SyncAccepted(u64),
     /// A plan.
     Plan(Box<Plan>),
+    /// Whether a rollout policy applies to its `DaemonSet`s.
+    PolicyStatus(Box<RolloutPolicyStatus>),
     /// An object that the planner could not use.
     Problem(Problem),
     /// The session has ended. Its actions that haven't started are void.
@@ -162,11 +168,12 @@ pub(crate) fn endpoint(url: &str) -> Result<Endpoint, tonic::transport::Error> {
 pub(crate) async fn run<E: std::error::Error, F: Future<Output = Result<Channel, E>>>(
     connect: impl Fn() -> F,
     identity: Identity,
+    clock: Clock,
     events: mpsc::Sender<Event>,
 ) {
     let mut backoff = Backoff::between(FIRST_WAIT, LONGEST_WAIT);
     while !events.is_closed() {
-        match open(&connect, &identity).await {
+        match open(&connect, &identity, &clock).await {
             Ok(session) => {
                 let opened = Instant::now();
                 let reason = session.forward(&events).await;
@@ -195,12 +202,13 @@ struct OpenSession {
 async fn open<E: std::error::Error, F: Future<Output = Result<Channel, E>>>(
     connect: &impl Fn() -> F,
     identity: &Identity,
+    clock: &Clock,
 ) -> Result<OpenSession, String> {
     let opening = async {
         let channel = connect()
             .await
             .map_err(|error| everynode_render::ErrorChain(&error).to_string())?;
-        hello(channel, identity)
+        hello(channel, identity, clock)
             .await
             .map_err(|status| status_text(&status))
     };
@@ -210,20 +218,26 @@ async fn open<E: std::error::Error, F: Future<Output = Result<Channel, E>>>(
         .map_err(timed_out)?
 }
 
-async fn hello(channel: Channel, identity: &Identity) -> Result<OpenSession, Status> {
+async fn hello(channel: Channel, identity: &Identity, clock: &Clock) -> Result<OpenSession, Status> {
     let (requests, receiver) = mpsc::channel(REQUESTS_AHEAD);
     let hello = Hello {
         cluster: identity.cluster.clone(),
         identity: identity.executor.clone(),
         epoch: identity.epoch,
         protocol: PROTOCOL,
-        capabilities: [SYNC_ACCEPTED, MAX_REQUEST_BYTES, POD_AVAILABILITY]
-            .map(str::to_owned)
-            .to_vec(),
+        capabilities: [
+            SYNC_ACCEPTED,
+            MAX_REQUEST_BYTES,
+            POD_AVAILABILITY,
+            rollouts::CAPABILITY,
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+        own_nodes: identity.node.iter().cloned().collect(),
     };
     let first = SessionRequest {
         sequence: HELLO_SEQUENCE,
-        now: Some(SystemTime::now().into()),
+        now: Some(timestamp(clock.now())),
         hello: Some(hello),
         facts: Vec::new(),
     };
@@ -243,7 +257,12 @@ async fn hello(channel: Channel, identity: &Identity) -> Result<OpenSession, Sta
                     welcome,
                 });
             }
-            Some(Message::Plan(_) | Message::Problem(_) | Message::SyncAccepted(_)) => break,
+            Some(
+                Message::Plan(_)
+                | Message::Problem(_)
+                | Message::SyncAccepted(_)
+                | Message::RolloutPolicyStatus(_),
+            ) => break,
             None => {}
         }
     }
@@ -273,6 +292,7 @@ impl OpenSession {
                 limits: RequestLimits::from_welcome(max_facts_per_request, max_request_bytes),
                 accepts_syncs: has(SYNC_ACCEPTED),
                 has_availability: has(POD_AVAILABILITY),
+                knows_rollouts: has(rollouts::CAPABILITY),
                 planner_version,
                 rules_version,
                 end: end.clone(),
@@ -297,6 +317,9 @@ impl OpenSession {
                 Ok(Some(SessionResponse {
                     message: Some(Message::SyncAccepted(accepted)),
                 })) => Event::SyncAccepted(accepted.sequence),
+                Ok(Some(SessionResponse {
+                    message: Some(Message::RolloutPolicyStatus(status)),
+                })) => Event::PolicyStatus(Box::new(status)),
                 // A second welcome, or a message that this executor doesn't know, is ignored.
                 Ok(Some(_)) => continue,
                 Ok(None) => return "the planner ended the stream".to_owned(),

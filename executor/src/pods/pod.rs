@@ -9,7 +9,7 @@ use everynode_proto::{
 use serde_json::{Map, Value, json};
 
 use crate::{
-    apiserver::objects::DaemonSet,
+    apiserver::objects::{DaemonSet, Revision},
     pods::hash::{self, SHORT_LENGTH},
 };
 
@@ -82,10 +82,50 @@ impl PodBuilder {
             .template
             .as_ref()
             .ok_or("spec.template is missing")?;
-        let mut template = object(
-            serde_json::from_str(template.get()).unwrap_or_default(),
-            "spec.template",
-        )?;
+        let template = serde_json::from_str(template.get()).unwrap_or_default();
+        let generation = daemon_set
+            .metadata
+            .annotations
+            .get(TEMPLATE_GENERATION_ANNOTATION);
+        let generation = generation.and_then(|text| text.parse::<i64>().ok());
+        Self::of_template(daemon_set, template, revision, generation, added)
+    }
+
+    /// Prepares the pods of an older revision, from the template in its `ControllerRevision`. They don't get the label
+    /// pod-template-generation, with which they would count as updated (T1).
+    ///
+    /// # Errors
+    /// The template is missing or has the wrong shape. The message names the field.
+    pub(crate) fn of_revision(
+        daemon_set: &DaemonSet,
+        stored: &Revision,
+        revision: &str,
+        added: &[Toleration],
+    ) -> Result<Self, String> {
+        let data = stored.data.as_ref().map_or("null", |data| data.get());
+        let mut data: Value = serde_json::from_str(data).unwrap_or_default();
+        let template = data.pointer_mut("/spec/template").map(Value::take);
+        let mut template = template.ok_or("data.spec.template is missing")?;
+        if let Value::Object(fields) = &mut template {
+            fields.remove("$patch");
+            let labels = fields
+                .get_mut("metadata")
+                .and_then(|metadata| metadata.get_mut("labels")?.as_object_mut());
+            if let Some(labels) = labels {
+                labels.remove(TEMPLATE_GENERATION_LABEL);
+            }
+        }
+        Self::of_template(daemon_set, template, revision, None, added)
+    }
+
+    fn of_template(
+        daemon_set: &DaemonSet,
+        template: Value,
+        revision: &str,
+        generation: Option<i64>,
+        added: &[Toleration],
+    ) -> Result<Self, String> {
+        let mut template = object(template, "spec.template")?;
         let template_metadata = object(take(&mut template, "metadata"), "spec.template.metadata")?;
         let mut spec = object(take(&mut template, "spec"), "spec.template.spec")?;
         let mut affinity = object(take(&mut spec, "affinity"), "spec.template.spec.affinity")?;
@@ -96,7 +136,7 @@ impl PodBuilder {
         add_tolerations(&mut spec, added)?;
         // The template's required node affinity has already been used to choose the node (C3).
         node_affinity.remove(REQUIRED);
-        let metadata = metadata(daemon_set, revision, template_metadata)?;
+        let metadata = metadata(daemon_set, revision, generation, template_metadata)?;
         let before_name = format!(
             r#"{{"apiVersion":"v1","kind":"Pod","metadata":{}"name":"#,
             without_closing_brace(metadata)
@@ -156,6 +196,7 @@ fn object(value: Value, path: &str) -> Result<Map<String, Value>, String> {
 fn metadata(
     daemon_set: &DaemonSet,
     revision: &str,
+    generation: Option<i64>,
     mut template_metadata: Map<String, Value>,
 ) -> Result<Map<String, Value>, String> {
     let mut labels = object(
@@ -163,11 +204,7 @@ fn metadata(
         "spec.template.metadata.labels",
     )?;
     labels.insert(REVISION_LABEL.to_owned(), revision.into());
-    let generation = daemon_set
-        .metadata
-        .annotations
-        .get(TEMPLATE_GENERATION_ANNOTATION);
-    if let Some(generation) = generation.and_then(|text| text.parse::<i64>().ok()) {
+    if let Some(generation) = generation {
         labels.insert(
             TEMPLATE_GENERATION_LABEL.to_owned(),
             generation.to_string().into(),

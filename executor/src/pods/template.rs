@@ -5,6 +5,7 @@
 
 use std::fmt::Write;
 
+use everynode_proto::{facts::PodTemplate, planner::v1::PodTemplateFacts};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -34,6 +35,17 @@ pub fn data_fingerprint(revision: &Revision) -> Fingerprint {
         fields.remove("$patch");
     }
     meaning(template)
+}
+
+/// Returns the parts of the template in a revision's data that placement reads. A template that can't be read counts as
+/// empty, like one of a `DaemonSet`.
+pub(crate) fn data_facts(revision: &Revision) -> PodTemplateFacts {
+    let template = revision.data.as_ref().and_then(|raw| {
+        let mut data: Value = serde_json::from_str(raw.get()).ok()?;
+        let template = data.pointer_mut("/spec/template")?.take();
+        serde_json::from_value::<PodTemplate>(template).ok()
+    });
+    template.unwrap_or_default().facts()
 }
 
 fn meaning(mut template: Value) -> Fingerprint {

@@ -60,8 +60,13 @@ pub struct Args {
     #[arg(long, env = "EVERYNODE_IDENTITY", value_name = "NAME")]
     pub identity: Option<String>,
 
+    /// Name of the node on which this executor runs. A stage of a rollout policy that takes a number of nodes picks this
+    /// node last. By default there is none.
+    #[arg(long, env = "EVERYNODE_NODE_NAME", value_name = "NAME")]
+    pub node_name: Option<String>,
+
     /// Write the conditions Available, Progressing and Degraded into the status of DaemonSets. With false, the executor
-    /// removes conditions of these types.
+    /// removes conditions of these types. RolloutHeld doesn't depend on this.
     #[arg(
         long,
         env = "EVERYNODE_STATUS_CONDITIONS",

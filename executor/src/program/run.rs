@@ -27,13 +27,14 @@ use crate::{
     apiserver::{
         api::Api,
         client,
+        clock::Clock,
         events::Events,
         watch::{KINDS, freshness_probe, watch_all},
     },
     controller::{Controller, ControllerConfig},
     election::{
         leadership::{self, Leadership},
-        lease::{self, Claim, Election},
+        lease::{self, Claim, Election, Requirements},
     },
     live_view::{
         queries::{Query, QueryClient},
@@ -44,6 +45,7 @@ use crate::{
         session::{self, Identity, Opener},
     },
     program::{admin, args::Args},
+    rollouts,
     telemetry::{health::Health, metrics::Metrics},
 };
 
@@ -58,12 +60,16 @@ struct Clients {
     calls: Client,
     /// Has its own connection because a Lease renewal must not wait for other calls.
     lease: Client,
+    /// The API server's time, which the responses to all of them tell.
+    clock: Clock,
 }
 
 /// What this executor needs to take part in leader election.
 struct Candidate {
     /// This executor's name.
     executor: String,
+    /// The node on which it runs, if it is known.
+    node: Option<String>,
     /// Settings of the leader election. Without them, this executor is the only one.
     election: Option<lease::Settings>,
     claim: Claim,
@@ -127,10 +133,13 @@ async fn execute(config: ResolvedConfig) -> anyhow::Result<()> {
     };
     // The watches have a connection of their own, so that reading a long list doesn't delay a call.
     let unusable = "can't create a client for the cluster";
+    let clock = Clock::default();
+    let connect = |claim: Claim| client::connect_with(&cluster, claim, clock.clone()).context(unusable);
     let clients = Clients {
-        watches: client::connect(&cluster).context(unusable)?,
-        calls: client::connect_with(&cluster, claim.clone()).context(unusable)?,
-        lease: client::connect(&cluster).context(unusable)?,
+        watches: connect(Claim::forever())?,
+        calls: connect(claim.clone())?,
+        lease: connect(Claim::forever())?,
+        clock: clock.clone(),
     };
     info!(cluster = cluster_url, planner = args.planner, %listen, %admin_listen, tls = credentials.is_some(),
         version = env!("CARGO_PKG_VERSION"), "executor starting");
@@ -168,6 +177,7 @@ async fn execute(config: ResolvedConfig) -> anyhow::Result<()> {
     let live_view = live_view.start(shutdown.clone())?;
     let candidate = Candidate {
         executor: identity,
+        node: args.node_name,
         election,
         claim,
         leads,
@@ -195,6 +205,7 @@ async fn run_controller(
         watches,
         calls,
         lease,
+        clock,
     }: Clients,
     planner: Link,
     candidate: Candidate,
@@ -209,6 +220,7 @@ async fn run_controller(
     };
     let Candidate {
         executor,
+        node,
         election,
         claim,
         leads,
@@ -220,27 +232,31 @@ async fn run_controller(
     } = telemetry;
     let (changes, received_changes) = mpsc::channel(CHANGE_QUEUE_CAPACITY);
     let events = Events::new(calls, executor.clone(), metrics.clone());
-    let identity = executor.clone();
+    let (identity, session_clock) = (executor.clone(), clock.clone());
     let opener = Opener::new(SESSION_EVENT_QUEUE_CAPACITY, move |epoch, sessions| {
         let identity = Identity {
             cluster: cluster.clone(),
             executor: identity.clone(),
             epoch,
+            node: node.clone(),
         };
-        let planner = planner.clone();
+        let (planner, clock) = (planner.clone(), session_clock.clone());
         let connect = move || {
             let planner = planner.clone();
             async move { planner.connect().await }
         };
-        session::run(connect, identity, sessions)
+        session::run(connect, identity, clock, sessions)
     });
+    let requirements = Requirements::new(&[rollouts::CAPABILITY]);
     let config = ControllerConfig {
         api,
         events,
-        health,
+        clock,
+        health: health.clone(),
         metrics: metrics.clone(),
         changes: received_changes,
         leadership: leads.subscribe(),
+        requirements: requirements.clone(),
         opener,
         status_conditions,
         queries,
@@ -254,7 +270,8 @@ async fn run_controller(
     // The Lease is held until the last call has ended, and then released.
     let stop = CancellationToken::new();
     let (wins, won) = watch::channel(Leadership::default());
-    let election = Election::new(lease, settings, executor, claim, wins).run(stop.clone());
+    let election = Election::new(lease, settings, executor, claim, wins, requirements, health);
+    let election = election.run(stop.clone());
     let publishing = leadership::publish_when_fresh(won, leads, async || probe.wait().await);
     let controller = async {
         let ended = controller.await;

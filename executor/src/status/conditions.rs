@@ -11,7 +11,11 @@ use everynode_proto::{
 use serde_json::{Value, json};
 
 /// The condition types that this program writes and removes.
-const OURS: [&str; 3] = ["Available", "Progressing", "Degraded"];
+const OURS: [&str; 4] = ["Available", "Progressing", "Degraded", ROLLOUT_HELD];
+
+/// The condition that a rollout which hasn't been completed leaves on its `DaemonSet`. It outlives the kinds of rollout
+/// policies (T14).
+pub(crate) const ROLLOUT_HELD: &str = "RolloutHeld";
 
 /// A problem that keeps a `DaemonSet` from its desired state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +39,26 @@ pub(crate) fn degraded(obstacle: Option<Obstacle>) -> DaemonSetCondition {
         reason: obstacle.reason.to_owned(),
         message: obstacle.message,
     }
+}
+
+/// Returns the condition `RolloutHeld`, or `None` if no rollout is under way. While that isn't known, the written condition
+/// stays.
+pub(crate) fn rollout_held(
+    is_held: Option<bool>,
+    written: &object::DaemonSetStatus,
+) -> Option<DaemonSetCondition> {
+    let is_held = is_held.unwrap_or_else(|| is_rollout_held(written));
+    is_held.then(|| DaemonSetCondition {
+        r#type: ROLLOUT_HELD.to_owned(),
+        status: true,
+        reason: "RolloutUnderWay".to_owned(),
+        message: "a rollout under a policy has begun and isn't completed".to_owned(),
+    })
+}
+
+/// Whether the written status says that a rollout is under way.
+pub(crate) fn is_rollout_held(written: &object::DaemonSetStatus) -> bool {
+    find(written, ROLLOUT_HELD).is_some_and(|condition| condition.status == status_text(true))
 }
 
 /// Returns the written conditions that follow from the counters: `Available` and `Progressing`.

@@ -23,6 +23,8 @@ pub(crate) struct Health {
 struct State {
     planner: PlannerState,
     session: SessionState,
+    /// Whether the Lease requires a capability that this executor doesn't have.
+    lacks_capability: bool,
     /// Time of the main loop's last heartbeat. `None` until the loop begins, which requires the API server. Until then
     /// the executor counts as alive, because a restarted one would have to wait for the API server too.
     heartbeat: Option<Instant>,
@@ -53,6 +55,7 @@ impl Default for Health {
         let state = State {
             planner: PlannerState::NotNeeded,
             session: SessionState::Closed,
+            lacks_capability: false,
             heartbeat: None,
         };
         Self {
@@ -83,6 +86,11 @@ impl Health {
     pub(crate) async fn listed(&self) {
         // This can't fail: the sender lives as long as `self`.
         let _ = self.listed.subscribe().wait_for(|listed| *listed).await;
+    }
+
+    /// The Lease requires a capability that this executor doesn't have, or no longer does.
+    pub(crate) fn on_requirements_checked(&self, has_all: bool) {
+        self.state.lock().lacks_capability = !has_all;
     }
 
     /// This executor leads from now on, and needs a planner.
@@ -132,6 +140,11 @@ impl Health {
     /// Returns why the executor isn't ready; `None` if it is.
     pub(crate) fn unready_reason(&self) -> Option<&'static str> {
         let state = self.state.lock();
+        if state.lacks_capability {
+            return Some(
+                "the Lease requires a capability that this executor doesn't have; it doesn't lead until it is upgraded",
+            );
+        }
         if !self.is_listed() {
             return Some("the cluster has not been listed yet");
         }

@@ -3,6 +3,8 @@
 mod daemon_sets;
 mod labels;
 mod queues;
+mod registration;
+mod rollouts;
 
 use std::time::Duration;
 
@@ -28,10 +30,12 @@ use self::{
         ActionLabels, CompetitorLabel, KindLabel, MethodLabel, ReasonLabel, ReviewLabels, ViolationLabel,
     },
     queues::Queues,
+    rollouts::Rollouts,
 };
 pub(crate) use self::{
     labels::{ActionKind, CompetitorWork, Method, Outcome, PlanViolation, Review, ReviewOutcome},
     queues::{ActionCounts, QueueLengths},
+    rollouts::RolloutCounts,
 };
 
 /// All metrics of the executor.
@@ -61,6 +65,7 @@ pub(crate) struct Metrics {
     caller_reviews: Family<ReviewLabels, Counter>,
     certificates: CertificateMetrics,
     queues: Queues,
+    rollouts: Rollouts,
     daemon_sets: Option<DaemonSets>,
 }
 
@@ -100,6 +105,7 @@ impl Metrics {
             caller_reviews: Family::default(),
             certificates: CertificateMetrics::default(),
             queues: Queues::default(),
+            rollouts: Rollouts::default(),
             daemon_sets: per_daemon_set.then(DaemonSets::default),
         };
         metrics.begin();
@@ -136,103 +142,6 @@ impl Metrics {
                     .caller_reviews
                     .get_or_create(&ReviewLabels { review, outcome });
             }
-        }
-    }
-
-    fn register(&self, registry: &mut Registry) {
-        for (name, help, counter) in [
-            ("plans", "Plans received", &self.plans),
-            (
-                "actions_planned",
-                "Actions in the received plans",
-                &self.actions_planned,
-            ),
-            ("facts", "Facts sent to planners", &self.facts),
-            (
-                "planner_sessions",
-                "Planner sessions opened",
-                &self.planner_sessions,
-            ),
-            ("planner_losses", "Planner sessions ended", &self.planner_losses),
-            ("full_syncs", "Full syncs accepted by a planner", &self.full_syncs),
-            ("status_writes", "DaemonSet statuses written", &self.status_writes),
-            (
-                "events_dropped",
-                "Kubernetes events dropped by the rate limit, a full queue or an invalid namespace",
-                &self.events_dropped,
-            ),
-        ] {
-            registry.register(name, help, counter.clone());
-        }
-        for (name, help, family) in [
-            (
-                "watch_errors",
-                "Watch failures and unreadable watch events",
-                &self.watch_errors,
-            ),
-            (
-                "watches_begun",
-                "Watches started, including restarts",
-                &self.watches,
-            ),
-            ("lists", "Complete lists of a kind received", &self.lists),
-        ] {
-            registry.register(name, help, family.clone());
-        }
-        registry.register(
-            "actions",
-            "Actions ended, by kind and outcome",
-            self.actions.clone(),
-        );
-        registry.register(
-            "event_to_plan_seconds",
-            "Time from receiving a watch event to receiving a plan that includes its effect",
-            self.event_to_plan.clone(),
-        );
-        registry.register(
-            "event_to_action_seconds",
-            "Time from receiving a watch event to the API server's response to an action that follows from it",
-            self.event_to_action.clone(),
-        );
-        registry.register(
-            "leader",
-            "Whether this executor leads (1) or not (0)",
-            self.leader.clone(),
-        );
-        registry.register(
-            "planner_connected",
-            "Whether a planner session is open (1) or not (0)",
-            self.planner_connected.clone(),
-        );
-        registry.register(
-            "competing_controller",
-            "Pods created and statuses written by another controller for DaemonSets of this executor",
-            self.competitors.clone(),
-        );
-        registry.register(
-            "plan_violations",
-            "Parts of plans that exceeded the executor's limits and were not carried out",
-            self.plan_violations.clone(),
-        );
-        registry.register(
-            "view_calls",
-            "Calls to the live view, by method",
-            self.view_calls.clone(),
-        );
-        registry.register(
-            "view_refused_calls",
-            "Calls and connections to the live view that were refused or aborted, by reason",
-            self.view_refused_calls.clone(),
-        );
-        registry.register(
-            "caller_reviews",
-            "TokenReviews and SubjectAccessReviews for callers of the live view: made, answered from the cache, or refused by a limit",
-            self.caller_reviews.clone(),
-        );
-        self.certificates.register(registry);
-        self.queues.register(registry);
-        if let Some(daemon_sets) = &self.daemon_sets {
-            daemon_sets.register(registry);
         }
     }
 
@@ -345,6 +254,11 @@ impl Metrics {
 
     pub(crate) fn set_queue_lengths(&self, now: &QueueLengths) {
         self.queues.set(now);
+    }
+
+    /// Sets the numbers of rollouts and of rollout policies.
+    pub(crate) fn set_rollouts(&self, now: &RolloutCounts) {
+        self.rollouts.set(now);
     }
 
     /// Sets a `DaemonSet`'s current counters, and whether a rollout is in progress. `key` is its namespace and name.

@@ -7,7 +7,9 @@ use futures::{FutureExt, future::BoxFuture};
 use tokio::sync::watch;
 
 use super::{Change, Event, Shared};
-use crate::apiserver::objects::{DaemonSet, Revision, Watched};
+use crate::apiserver::objects::{
+    ClusterPolicy, DaemonSet, Namespace, NamespacedPolicy, Revision, Rollout, Watched,
+};
 
 /// The watched kinds. A new kind is an entry here, a variant of [`Change`], and a cache in
 /// [`Cluster`](crate::cluster::Cluster).
@@ -16,6 +18,10 @@ pub(crate) const KINDS: &[Kind] = &[
     Kind::of::<facts::Pod>(Presence::Required),
     Kind::of::<DaemonSet>(Presence::Required),
     Kind::of::<Revision>(Presence::Required),
+    Kind::of::<NamespacedPolicy>(Presence::Supplementary),
+    Kind::of::<ClusterPolicy>(Presence::Supplementary),
+    Kind::of::<Rollout>(Presence::Supplementary),
+    Kind::of::<Namespace>(Presence::Supplementary),
 ];
 
 /// Whether every API server serves a kind.
@@ -23,9 +29,10 @@ pub(crate) const KINDS: &[Kind] = &[
 pub(crate) enum Presence {
     /// Every API server serves the kind. If one answers 404, the watch has failed and is retried.
     Required,
-    /// The kind exists only where its custom resource definition is installed. While the API server answers 404, the
-    /// kind counts as listed and empty.
-    Optional,
+    /// The kind exists only where its custom resource definition is installed, and the executor leads without it: neither
+    /// its sync nor a freshness check waits for a watch that fails. The kind counts as absent, listed and empty only if
+    /// discovery says that it isn't served. The watch reports its state as [`Change::State`].
+    Supplementary,
 }
 
 /// A watched kind.

@@ -5,27 +5,25 @@
 //! The rules are those of client-go (mirrors Reflector).
 
 mod absence;
+mod frames;
 
 use std::{pin::pin, time::Duration};
 
 use everynode_render::ErrorChain;
 use everynode_serving::backoff::Backoff;
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::StreamExt;
 use http::{Request, header::ACCEPT};
 use http_body_util::{BodyExt, Collected};
 use kube::{Client, client::Body, core::request};
-use prost::bytes::{Bytes, BytesMut};
+use prost::bytes::Bytes;
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
 };
-use tokio_util::{
-    codec::{AnyDelimiterCodec, FramedRead, LengthDelimitedCodec},
-    io::StreamReader,
-};
 use tracing::{info, warn};
 
-use super::{Change, Event, Presence, ReceivedChange};
+use self::frames::frames;
+use super::{Change, Event, Presence, ReceivedChange, WatchState};
 use crate::{
     apiserver::{
         failure::ApiError,
@@ -79,7 +77,7 @@ enum WatchEnd {
     /// The server didn't end the watch when its timeout had passed.
     #[error("the server didn't end the watch in time")]
     TimedOut,
-    /// The server doesn't serve the kind, which is optional.
+    /// The server doesn't serve the kind, which is supplementary.
     #[error("the server doesn't serve this kind")]
     NotServed,
     /// The connection failed or broke, or the server returned an error.
@@ -123,7 +121,7 @@ impl<T: Watched> Watch<'_, T> {
             }
             let ended = match self.list_and_watch(&mut version).await {
                 Ok(never) => match never {},
-                Err(ended) => ended,
+                Err(ended) => self.confirm_absence(ended).await,
             };
             let kind = T::KIND;
             if begun.elapsed() >= HEALTHY_AFTER {
@@ -160,6 +158,9 @@ impl<T: Watched> Watch<'_, T> {
                 WatchEnd::StreamingUnsupported(_) | WatchEnd::TimedOut | WatchEnd::Failed(_) => {
                     self.metrics.watch_error(T::KIND);
                     warn!(kind, error = %ErrorChain(&ended), "watch failed; retrying");
+                    if self.on_failure(checks_requested).await.is_err() {
+                        return;
+                    }
                     if let WatchEnd::Failed(error) = &ended
                         && let Some(after) = error.retry_after()
                     {
@@ -231,6 +232,8 @@ impl<T: Watched> Watch<'_, T> {
         let (encoding, body) = self.get(&path).await?;
         if listing {
             self.send(Event::ListBegins).await?;
+        } else {
+            self.report_state(WatchState::Following).await?;
         }
         let deadline = Instant::now() + Duration::from_secs(seconds.into()) + TIMEOUT_GRACE;
         let mut frames = frames(body, encoding);
@@ -275,6 +278,7 @@ impl<T: Watched> Watch<'_, T> {
                     if listing && ends_list {
                         listing = false;
                         self.end_list().await?;
+                        self.report_state(WatchState::Following).await?;
                     }
                     if !listing {
                         *version = Some(bookmarked);
@@ -335,7 +339,7 @@ impl<T: Watched> Watch<'_, T> {
         }
         let error = ApiError::from_response(&head, &read_body(body).await.unwrap_or_default());
         Err(match (head.status.as_u16(), path.contains("sendInitialEvents")) {
-            (404, _) if self.presence == Presence::Optional => WatchEnd::NotServed,
+            (404, _) if self.presence != Presence::Required => WatchEnd::NotServed,
             (410, _) => WatchEnd::Expired(error.to_string()),
             // A server that doesn't know the parameter, or has the feature disabled, responds like this.
             (400 | 422, true) => WatchEnd::StreamingUnsupported(error.to_string()),
@@ -365,36 +369,6 @@ fn record_version<T: Watched>(version: &mut Option<String>, object: &T, listing:
 /// Encodes a value for the query of a URL.
 fn encode_query_value(text: &str) -> String {
     form_urlencoded::byte_serialize(text.as_bytes()).collect()
-}
-
-/// Splits a watch's body into events.
-fn frames(body: Body, encoding: Encoding) -> impl Stream<Item = Result<Bytes, FrameError>> + Unpin {
-    let chunks = body.into_data_stream().map_err(std::io::Error::other);
-    let reader = StreamReader::new(chunks);
-    match encoding {
-        Encoding::Json => {
-            let lines = AnyDelimiterCodec::new_with_max_length(b"\n".into(), Vec::new(), MAX_EVENT_BYTES);
-            FramedRead::new(reader, lines).map_err(FrameError::from).boxed()
-        }
-        Encoding::Protobuf => {
-            let messages = LengthDelimitedCodec::builder()
-                .max_frame_length(MAX_EVENT_BYTES)
-                .new_codec();
-            FramedRead::new(reader, messages)
-                .map_ok(BytesMut::freeze)
-                .map_err(FrameError::from)
-                .boxed()
-        }
-    }
-}
-
-/// Why the body can't be split into further events.
-#[derive(Debug, thiserror::Error)]
-enum FrameError {
-    #[error("the connection broke: {0}")]
-    Io(#[from] std::io::Error),
-    #[error("an event is too long: {0}")]
-    Line(#[from] tokio_util::codec::AnyDelimiterCodecError),
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-mod optional;
+mod supplementary;
 
 use std::convert::Infallible;
 
@@ -45,7 +45,9 @@ async fn listed(client: Client) -> Vec<Change> {
         freshness_probe(KINDS).1,
     ));
     let (mut changes, mut ends) = (Vec::new(), 0);
-    while ends < KINDS.len() {
+    let is_awaited = |kind: &&Kind| kind.presence != Presence::Supplementary;
+    let awaited = KINDS.iter().filter(is_awaited).count();
+    while ends < awaited {
         let ReceivedChange { change, .. } = receiver.recv().await.unwrap();
         let is_end = matches!(
             change,
@@ -64,7 +66,7 @@ async fn listed(client: Client) -> Vec<Change> {
 fn daemon_sets(changes: Vec<Change>) -> Vec<DaemonSet> {
     let daemon_set = |change| match change {
         Change::DaemonSet(Event::Changed(daemon_set)) => Some(daemon_set),
-        Change::DaemonSet(_) | Change::Node(_) | Change::Pod(_) | Change::Revision(_) => None,
+        _ => None,
     };
     changes.into_iter().filter_map(daemon_set).collect()
 }

@@ -1,4 +1,5 @@
 mod connection;
+mod requirements;
 mod server;
 
 use tokio::{task::JoinHandle, time::advance};
@@ -23,18 +24,36 @@ fn settings() -> Settings {
 struct Candidate {
     claim: Claim,
     leads: watch::Receiver<Leadership>,
+    requirements: Requirements,
+    health: Arc<Health>,
     stop: CancellationToken,
     run: JoinHandle<()>,
 }
 
 impl Candidate {
     fn start(client: Client, name: &str) -> Self {
+        Self::start_with(client, name, &["rollout_policies"])
+    }
+
+    /// Starts an executor that has these capabilities.
+    fn start_with(client: Client, name: &str, known: &'static [&'static str]) -> Self {
+        let (requirements, health) = (Requirements::new(known), Arc::new(Health::default()));
         let (claim, stop) = (Claim::none(Duration::from_secs(5)), CancellationToken::new());
         let (leads, leadership) = watch::channel(Leadership::default());
-        let election = Election::new(client, settings(), name.to_owned(), claim.clone(), leads);
+        let election = Election::new(
+            client,
+            settings(),
+            name.to_owned(),
+            claim.clone(),
+            leads,
+            requirements.clone(),
+            health.clone(),
+        );
         Self {
             claim,
             leads: leadership,
+            requirements,
+            health,
             run: tokio::spawn(election.run(stop.clone())),
             stop,
         }

@@ -7,7 +7,7 @@ use std::{
 
 use everynode_proto::{
     executor::v1::{ExplainRequest, ExplainResponse},
-    planner::v1::{NodeFacts, NodeVerdict, PodFacts, Problem},
+    planner::v1::{KnownRollout, NodeFacts, NodeVerdict, PodFacts, Problem},
 };
 use everynode_render::ErrorChain;
 use futures::FutureExt;
@@ -16,7 +16,9 @@ use tonic::Status;
 use super::{
     Executor,
     callers::{Caller, access::AccessRequest},
-    objects, pod_reasons,
+    objects,
+    planner::{Explained, Named},
+    pod_reasons,
     request::ExplainTarget,
     runtime_classes, sorted, status,
 };
@@ -45,14 +47,19 @@ pub(super) async fn explain(
     let nodes = nodes(executor, caller, target.node.as_deref()).await?;
     let mut snapshots = HashMap::new();
     let mut requested = Vec::new();
+    let mut known_rollouts = Vec::new();
     let mut class_names = BTreeSet::new();
     for object in daemon_sets {
         let filter = target.node.clone().map_or(PodFilter::All, PodFilter::OnNode);
         // A `DaemonSet` that was deleted after the overview is left out.
-        if let Some(snapshot) = executor.snapshot(object, filter).await? {
+        if let Some(mut snapshot) = executor.snapshot(object, filter).await? {
+            known_rollouts.extend(known_rollout(&mut snapshot));
             let template = objects::template(object);
             class_names.extend(objects::runtime_class(&template).map(str::to_owned));
-            requested.push(objects::daemon_set(object, &template));
+            requested.push(Named {
+                name: object.key(),
+                object: objects::daemon_set(object, &template),
+            });
             snapshots.insert(object.key(), snapshot);
         }
     }
@@ -60,10 +67,21 @@ pub(super) async fn explain(
         return Ok(ExplainResponse::default());
     }
     let context = executor.context(&overview);
-    let nodes = nodes.iter().map(|facts| objects::node(facts)).collect();
+    let named = |facts: &Arc<NodeFacts>| Named {
+        name: facts.name.clone(),
+        object: objects::node(facts),
+    };
+    let nodes = nodes.iter().map(named).collect();
     let verdicts = async {
         let classes = runtime_classes::read(executor, class_names).await;
-        let answer = executor.planner.explain(requested, nodes, classes.found).await?;
+        let request = Explained {
+            daemon_sets: requested,
+            nodes,
+            runtime_classes: classes.found,
+            known_rollouts,
+            now: context.now,
+        };
+        let answer = executor.planner.explain(request).await?;
         Ok::<_, Status>((answer, classes.failure))
     };
     let reasons = pod_reasons::read(executor, caller, &mut snapshots).map(Ok);
@@ -83,6 +101,13 @@ pub(super) async fn explain(
         summaries: answer.summaries,
         problems,
     })
+}
+
+/// Takes what is known of a rollout out of a snapshot, with the pods of the snapshot.
+fn known_rollout(snapshot: &mut Snapshot) -> Option<KnownRollout> {
+    let mut known = *snapshot.known_rollout.take()?;
+    known.pods.clone_from(&snapshot.pods);
+    Some(known)
 }
 
 fn placements(

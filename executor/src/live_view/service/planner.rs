@@ -1,13 +1,13 @@
 //! Calls the planner's unary methods. The calls use their own connection, which is opened when needed: the session's
 //! connection belongs to the main loop, and every planner can give verdicts.
 
-use std::{error::Error as _, time::Duration};
+use std::{collections::HashSet, error::Error as _, time::Duration};
 
 use everynode_proto::{
     facts::RawStruct,
     planner::v1::{
-        ExplainRequest, ExplainResponse, SimulateNodesRequest, SimulateNodesResponse, VerdictSummary,
-        planner_service_client::PlannerServiceClient,
+        ExplainRequest, ExplainResponse, KnownRollout, SimulateNodesRequest, SimulateNodesResponse,
+        VerdictSummary, planner_service_client::PlannerServiceClient,
     },
 };
 use everynode_render::ErrorChain;
@@ -27,6 +27,26 @@ const MAX_DAEMON_SETS_PER_CALL: usize = 50;
 /// Maximum size of the nodes in one `Explain` call, in bytes, and also of its `DaemonSet`s.
 const MAX_BYTES_PER_CALL: usize = 16 * 1024 * 1024;
 
+/// What `Explain` answers.
+#[derive(Debug)]
+pub(crate) struct Explained {
+    /// The `DaemonSet`s, by namespace and name.
+    pub(crate) daemon_sets: Vec<Named>,
+    pub(crate) nodes: Vec<Named>,
+    pub(crate) runtime_classes: Vec<RawStruct>,
+    /// The rollouts of the `DaemonSet`s, with their pods on the nodes.
+    pub(crate) known_rollouts: Vec<KnownRollout>,
+    /// The executor's time, in seconds since 1970.
+    pub(crate) now: i64,
+}
+
+/// An object with its name.
+#[derive(Debug, Clone)]
+pub(crate) struct Named {
+    pub(crate) name: String,
+    pub(crate) object: RawStruct,
+}
+
 /// Client of the planner's unary methods.
 #[derive(Debug, Clone)]
 pub(crate) struct PlannerClient {
@@ -43,24 +63,32 @@ impl PlannerClient {
     }
 
     /// Returns the verdict on each pair of `DaemonSet` and node. Splits large requests into several calls, and sends
-    /// the `RuntimeClass`es with each of them.
+    /// the `RuntimeClass`es and the time with each of them.
     ///
     /// # Errors
     /// `UNAVAILABLE` when no planner answers; otherwise the planner's error, translated for the caller.
-    pub(crate) async fn explain(
-        &self,
-        daemon_sets: Vec<RawStruct>,
-        nodes: Vec<RawStruct>,
-        runtime_classes: Vec<RawStruct>,
-    ) -> Result<ExplainResponse, Status> {
+    pub(crate) async fn explain(&self, explained: Explained) -> Result<ExplainResponse, Status> {
+        let Explained {
+            daemon_sets,
+            nodes,
+            runtime_classes,
+            known_rollouts,
+            now,
+        } = explained;
         let mut merged = ExplainResponse::default();
         let nodes = chunks(nodes, MAX_NODES_PER_CALL);
         for daemon_sets in chunks(daemon_sets, MAX_DAEMON_SETS_PER_CALL) {
             for nodes in &nodes {
                 let request = ExplainRequest {
-                    daemon_sets: daemon_sets.clone(),
-                    nodes: nodes.clone(),
+                    daemon_sets: objects(&daemon_sets),
+                    nodes: objects(nodes),
                     runtime_classes: runtime_classes.clone(),
+                    known_rollouts: rollouts_of(&known_rollouts, &daemon_sets, nodes),
+                    now: Some(prost_types::Timestamp {
+                        seconds: now,
+                        nanos: 0,
+                    }),
+                    ..ExplainRequest::default()
                 };
                 let mut client = self.client.clone();
                 merge(
@@ -151,23 +179,52 @@ fn connect_error(status: &Status) -> Option<&ConnectError> {
 }
 
 /// Splits objects into chunks that each fit into one call.
-fn chunks(objects: Vec<RawStruct>, max_count: usize) -> Vec<Vec<RawStruct>> {
-    let mut chunks: Vec<Vec<RawStruct>> = Vec::new();
+fn chunks(objects: Vec<Named>, max_count: usize) -> Vec<Vec<Named>> {
+    let mut chunks: Vec<Vec<Named>> = Vec::new();
     let mut bytes = 0;
-    for object in objects {
-        let size = object.encoded_len();
+    for named in objects {
+        let size = named.object.encoded_len();
         match chunks.last_mut() {
             Some(chunk) if chunk.len() < max_count && bytes + size <= MAX_BYTES_PER_CALL => {
                 bytes += size;
-                chunk.push(object);
+                chunk.push(named);
             }
             _ => {
                 bytes = size;
-                chunks.push(vec![object]);
+                chunks.push(vec![named]);
             }
         }
     }
     chunks
+}
+
+fn objects(chunk: &[Named]) -> Vec<RawStruct> {
+    chunk.iter().map(|named| named.object.clone()).collect()
+}
+
+/// Returns the rollouts of these `DaemonSet`s, with the pods on these nodes.
+fn rollouts_of(all: &[KnownRollout], daemon_sets: &[Named], nodes: &[Named]) -> Vec<KnownRollout> {
+    if all.is_empty() {
+        return Vec::new();
+    }
+    let names =
+        |chunk: &[Named]| -> HashSet<String> { chunk.iter().map(|named| named.name.clone()).collect() };
+    let (keys, nodes) = (names(daemon_sets), names(nodes));
+    let of_chunk = all.iter().filter(|known| keys.contains(&known.daemon_set));
+    let with_pods = |known: &KnownRollout| {
+        let pods = known.pods.iter().filter(|pod| nodes.contains(&pod.node));
+        KnownRollout {
+            daemon_set: known.daemon_set.clone(),
+            knowledge: known.knowledge,
+            policy: known.policy.clone(),
+            rollout: known.rollout.clone(),
+            report: known.report.clone(),
+            status: known.status,
+            update_revision: known.update_revision.clone(),
+            pods: pods.cloned().collect(),
+        }
+    };
+    of_chunk.map(with_pods).collect()
 }
 
 /// Merges the answer to one chunk into the answers so far.

@@ -39,6 +39,7 @@ fn snapshot(counters: [i32; 4]) -> Snapshot {
         upkeep: Upkeep::Done,
         creations: RequestedActions::default(),
         deletions: RequestedActions::default(),
+        known_rollout: None,
         pods: Vec::new(),
         pod_reasons: HashMap::new(),
     }

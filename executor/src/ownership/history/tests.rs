@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::*;
@@ -10,6 +12,7 @@ fn known(name: &str, number: i64, template: Fingerprint) -> CachedRevision {
         uid: SharedStr::from(format!("uid of {name}")),
         revision: number,
         template,
+        placement: Arc::default(),
         labels: [(REVISION_LABEL.to_owned(), name.to_owned())].into(),
         owner: Some(crate::testing::agent().metadata.identity().into()),
     }

@@ -123,6 +123,13 @@ impl<'o> RequestBuilder<'o> {
         done.drain(..taken);
     }
 
+    /// Adds a small fact if there is room for it. Returns whether it did.
+    pub(super) fn push_if_room(&mut self, kind: Kind) -> bool {
+        let is_added = !self.is_full && self.facts.len() < self.limits.facts && self.push(kind);
+        self.is_full |= !is_added;
+        is_added
+    }
+
     /// Adds the fact that the full sync is complete, if there is room for it. Returns whether it did.
     pub(super) fn complete(&mut self) -> bool {
         !self.is_full

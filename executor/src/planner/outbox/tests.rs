@@ -1,3 +1,5 @@
+mod rollouts;
+
 use serde_json::json;
 
 use super::*;
@@ -35,7 +37,7 @@ fn cluster() -> (Cluster, Outbox) {
     }
     cluster.apply(Change::DaemonSet(Event::Changed(agent())));
     let mut outbox = Outbox::default();
-    outbox.restart(1);
+    outbox.restart(1, false);
     outbox.add(&mut cluster.touched);
     (cluster, outbox)
 }
@@ -224,7 +226,7 @@ fn pod_that_leaves_its_daemon_set_is_sent_as_gone_once() {
 fn pods_of_a_new_daemon_set_are_sent_before_it() {
     let mut cluster = Cluster::default();
     let mut outbox = Outbox::default();
-    outbox.restart(1);
+    outbox.restart(1, false);
     cluster.apply(Change::Pod(Event::Changed(pod("p1", 5))));
     outbox.add(&mut cluster.touched);
     let request = outbox
@@ -292,7 +294,7 @@ fn new_stream_starts_without_facts_of_the_old_one() {
     let (mut cluster, mut outbox) = cluster();
     outbox.add_outcome(7, ActionOutcome::Done);
     outbox.next_request(&mut cluster, facts_of, at_most(2), true);
-    outbox.restart(1);
+    outbox.restart(1, false);
     let request = outbox
         .next_request(&mut cluster, facts_of, at_most(100), true)
         .request
@@ -301,4 +303,19 @@ fn new_stream_starts_without_facts_of_the_old_one() {
         (request.sequence, sent(Some(&request))),
         (2, vec!["sync".to_owned()])
     );
+}
+
+#[test]
+fn t21_requests_carry_the_time_of_the_api_server() {
+    let (mut cluster, _) = cluster();
+    let clock = Clock::ahead_by(3_600_000);
+    let mut outbox = Outbox::new(clock.clone());
+    for term in [1, 5] {
+        outbox.restart(term, false);
+        outbox.add_time_update();
+        let next = outbox.next_request(&mut cluster, facts_of, at_most(100), false);
+        let sent = next.request.and_then(|request| request.now).unwrap();
+        let left = clock.now().as_second() - sent.seconds;
+        assert!((0..60).contains(&left), "{left}");
+    }
 }

@@ -11,7 +11,7 @@ use std::{
 use everynode_proto::{
     planner::v1::{
         ExplainRequest, ExplainResponse, GetInfoRequest, GetInfoResponse, PlanRequest, PlanResponse,
-        SimulateNodesRequest, SimulateNodesResponse,
+        SimulateNodesRequest, SimulateNodesResponse, SimulateRolloutRequest, SimulateRolloutResponse,
         planner_service_server::{PlannerService, PlannerServiceServer},
     },
     testing::receive_from_newer_peer,
@@ -48,6 +48,13 @@ impl PlannerService for Planner {
     }
 
     async fn explain(&self, _: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
+        Err(Status::unimplemented("only sessions"))
+    }
+
+    async fn simulate_rollout(
+        &self,
+        _: Request<SimulateRolloutRequest>,
+    ) -> Result<Response<SimulateRolloutResponse>, Status> {
         Err(Status::unimplemented("only sessions"))
     }
 
@@ -106,8 +113,14 @@ fn rig() -> Rig {
         cluster: "c".to_owned(),
         executor: "me".to_owned(),
         epoch: 4,
+        node: Some("worker-1".to_owned()),
     };
-    let task = tokio::spawn(run(move || connect(Planner(sender.clone())), identity, events));
+    let task = tokio::spawn(run(
+        move || connect(Planner(sender.clone())),
+        identity,
+        Clock::default(),
+        events,
+    ));
     Rig {
         task,
         events: receiver,
@@ -191,9 +204,15 @@ async fn first_request_is_hello_with_the_executors_identity() {
         identity: "me".to_owned(),
         epoch: 4,
         protocol: PROTOCOL,
-        capabilities: ["sync_accepted", "max_request_bytes", "pod_availability"]
-            .map(str::to_owned)
-            .to_vec(),
+        capabilities: [
+            "sync_accepted",
+            "max_request_bytes",
+            "pod_availability",
+            "rollout_policies",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+        own_nodes: vec!["worker-1".to_owned()],
     };
     assert_eq!(request.hello, Some(hello));
 }
@@ -348,6 +367,7 @@ async fn unreachable_planner_is_retried() {
         cluster: String::new(),
         executor: String::new(),
         epoch: 0,
+        node: None,
     };
     let tries = Arc::new(AtomicUsize::new(0));
     let count = tries.clone();
@@ -361,7 +381,7 @@ async fn unreachable_planner_is_retried() {
         }
     };
     let begun = Instant::now();
-    tokio::spawn(run(connect, identity, events));
+    tokio::spawn(run(connect, identity, Clock::default(), events));
     streams.recv().await.unwrap();
     assert_eq!(tries.load(Ordering::Relaxed), 4);
     assert!(begun.elapsed() >= FIRST_WAIT * 7, "{:?}", begun.elapsed());

@@ -237,3 +237,29 @@ fn malformed_template_is_rejected_with_the_path_of_the_field() {
         "spec.template.spec.tolerations is not a list"
     );
 }
+
+#[test]
+fn t1_pod_of_an_older_revision_has_its_template_and_no_template_generation() {
+    let daemon_set = crate::testing::agent_with(json!({
+        "metadata": {"annotations": {"deprecated.daemonset.template.generation": "7"}},
+    }));
+    let mut stored = crate::testing::old_revision_json("r0", 1);
+    stored["data"]["spec"]["template"]["spec"]["futureField"] = json!({"a": 1});
+    let stored = crate::testing::revision(&stored);
+    let builder = PodBuilder::of_revision(&daemon_set, &stored, "r0", &[]).unwrap();
+    let pod: Value = serde_json::from_slice(&builder.build("agent-1", "n1")).unwrap();
+    assert_eq!(
+        pod["metadata"]["labels"],
+        json!({"app": "agent", "controller-revision-hash": "r0"})
+    );
+    assert_eq!(pod["spec"]["containers"][0]["image"], "agent:r0");
+    assert_eq!(pod["spec"]["futureField"], json!({"a": 1}));
+    assert!(pod["spec"].get("$patch").is_none() && pod.get("$patch").is_none());
+}
+
+#[test]
+fn revision_without_a_template_makes_no_pod() {
+    let daemon_set = crate::testing::agent();
+    let error = PodBuilder::of_revision(&daemon_set, &Revision::default(), "r0", &[]).unwrap_err();
+    assert_eq!(error, "data.spec.template is missing");
+}

@@ -51,7 +51,44 @@ fn series_of_closed_label_sets_exist_from_the_start() {
         "everynode_executor_view_refused_calls_total{reason=\"unauthenticated\"} 0",
         "everynode_executor_event_to_action_seconds_count 0",
         "everynode_executor_leader 0",
+        "everynode_executor_rollouts{phase=\"GoingBack\"} 0",
+        "everynode_executor_rollout_phase_longest_seconds{phase=\"Paused\"} 0",
+        "everynode_executor_rollout_policies{accepted=\"false\"} 0",
     ] {
         assert!(page.lines().any(|line| line == series), "{series}: {page}");
     }
+}
+
+#[test]
+fn rollouts_are_counted_by_phase_with_the_longest_age() {
+    let metrics = Metrics::default();
+    let mut counts = RolloutCounts::default();
+    counts.add_rollout("Paused", Duration::from_secs(5));
+    counts.add_rollout("Paused", Duration::from_secs(90));
+    counts.add_rollout("Soaking", Duration::ZERO);
+    counts.add_rollout("Sleeping", Duration::MAX);
+    counts.add_policy(true);
+    metrics.set_rollouts(&counts);
+    let page = metrics.encode();
+    for series in [
+        "everynode_executor_rollouts{phase=\"Paused\"} 2",
+        "everynode_executor_rollouts{phase=\"Soaking\"} 1",
+        "everynode_executor_rollouts{phase=\"Stalled\"} 0",
+        "everynode_executor_rollout_phase_longest_seconds{phase=\"Paused\"} 90",
+        "everynode_executor_rollout_policies{accepted=\"true\"} 1",
+    ] {
+        assert!(page.lines().any(|line| line == series), "{series}: {page}");
+    }
+    for unknown in [
+        "Sleeping",
+        "everynode_executor_rollout_phase_longest_seconds{phase=\"Soaking\"}",
+    ] {
+        assert!(!page.contains(unknown), "{page}");
+    }
+    metrics.set_rollouts(&RolloutCounts::default());
+    assert!(
+        metrics
+            .encode()
+            .contains("everynode_executor_rollouts{phase=\"Paused\"} 0")
+    );
 }

@@ -1,4 +1,4 @@
-mod optional;
+mod supplementary;
 
 use std::{
     collections::VecDeque,
@@ -55,8 +55,14 @@ impl TestWatch {
         let script = Arc::new(Mutex::new(VecDeque::from(answers)));
         let recorded = requests.clone();
         let service = tower::service_fn(move |request: Request<Body>| {
-            recorded.lock().unwrap().push(request.uri().to_string());
-            let answer = script.lock().unwrap().pop_front();
+            // Discovery doesn't list the kind.
+            let is_discovery = request.uri() == "/api/v1";
+            let answer = if is_discovery {
+                Some((404, "text/plain", Vec::new()))
+            } else {
+                recorded.lock().unwrap().push(request.uri().to_string());
+                script.lock().unwrap().pop_front()
+            };
             async move {
                 let Some((status, content_type, body)) = answer else {
                     return std::future::pending().await;
@@ -97,22 +103,20 @@ impl TestWatch {
         }
     }
 
-    /// The next changes in short form: `[` and `]` around a list, `+name`, `-name`.
+    /// The next changes in short form: `[` and `]` around a list, `+name`, `-name`, and the states of the watch.
     async fn receive(&mut self, count: usize) -> String {
         let mut received = Vec::new();
         for _ in 0..count {
-            let Some(ReceivedChange {
-                change: Change::Node(event),
-                ..
-            }) = self.changes.recv().await
-            else {
+            let Some(ReceivedChange { change, .. }) = self.changes.recv().await else {
                 panic!("nothing more after {received:?}");
             };
-            received.push(match event {
-                Event::ListBegins => "[".to_owned(),
-                Event::Changed(node) => format!("+{}", node.metadata.name),
-                Event::Gone(node) => format!("-{}", node.metadata.name),
-                Event::ListEnds => "]".to_owned(),
+            received.push(match change {
+                Change::Node(Event::ListBegins) => "[".to_owned(),
+                Change::Node(Event::Changed(node)) => format!("+{}", node.metadata.name),
+                Change::Node(Event::Gone(node)) => format!("-{}", node.metadata.name),
+                Change::Node(Event::ListEnds) => "]".to_owned(),
+                Change::State(_, state) => format!("{state:?}"),
+                change => panic!("{change:?} after {received:?}"),
             });
         }
         received.join(" ")

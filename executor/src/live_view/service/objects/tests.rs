@@ -62,6 +62,7 @@ fn node_has_the_fields_that_placement_uses() {
         name: "n1".to_owned(),
         labels: [("zone".to_owned(), "a".to_owned())].into(),
         taints: vec![taint],
+        ..NodeFacts::default()
     };
     let parsed: facts::Node = read(node(&facts), "Node");
     assert_eq!(parsed.into_facts(), facts);

@@ -1,15 +1,18 @@
-use everynode_proto::planner::v1::{NodeVerdict, Problem, ReasonCode, ReasonCount, Verdict};
+use everynode_proto::planner::v1::{NodeVerdict, PodFacts, Problem, ReasonCode, ReasonCount, Verdict};
 use serde_json::json;
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::*;
 
-fn object(bytes: usize) -> RawStruct {
+fn object(bytes: usize) -> Named {
     let value = json!({"text": "x".repeat(bytes)});
-    RawStruct::from(value.as_object().unwrap())
+    Named {
+        name: "object".to_owned(),
+        object: RawStruct::from(value.as_object().unwrap()),
+    }
 }
 
-fn sizes(objects: Vec<RawStruct>, max_count: usize) -> Vec<usize> {
+fn sizes(objects: Vec<Named>, max_count: usize) -> Vec<usize> {
     chunks(objects, max_count).iter().map(Vec::len).collect()
 }
 
@@ -21,6 +24,30 @@ fn objects_are_split_by_number_and_by_size() {
     // An object that is too large by itself gets its own chunk, and the planner refuses it.
     assert_eq!(sizes(vec![object(17 * 1024 * 1024), object(1)], 100), [1, 1]);
     const { assert!(MAX_NODES_PER_CALL * MAX_DAEMON_SETS_PER_CALL <= 100_000) };
+}
+
+#[test]
+fn rollouts_are_split_with_their_daemon_sets_and_their_pods_with_the_nodes() {
+    let named = |name: &str| Named {
+        name: name.to_owned(),
+        ..object(1)
+    };
+    let pod = |node: &str| PodFacts {
+        node: node.to_owned(),
+        ..PodFacts::default()
+    };
+    let known = |daemon_set: &str| KnownRollout {
+        daemon_set: daemon_set.to_owned(),
+        pods: vec![pod("n1"), pod("n2")],
+        ..KnownRollout::default()
+    };
+    let all = [known("default/a"), known("default/b")];
+    let found = rollouts_of(&all, &[named("default/b"), named("default/c")], &[named("n2")]);
+    let [found] = found.as_slice() else {
+        panic!("{found:?}");
+    };
+    assert_eq!(found.daemon_set, "default/b");
+    assert_eq!(found.pods, [pod("n2")]);
 }
 
 fn verdict(node: &str) -> NodeVerdict {

@@ -120,12 +120,19 @@ impl PlannerService for FakePlanner {
                     daemon_set: daemon_set.clone(),
                     node: node.clone(),
                     verdict: verdict.into(),
-                    reasons: Vec::new(),
+                    ..wire::NodeVerdict::default()
                 });
             }
             response.summaries.push(summary);
         }
         Ok(Response::new(response))
+    }
+
+    async fn simulate_rollout(
+        &self,
+        _: Request<wire::SimulateRolloutRequest>,
+    ) -> Result<Response<wire::SimulateRolloutResponse>, Status> {
+        Err(Status::unimplemented("only Explain and SimulateNodes"))
     }
 
     async fn simulate_nodes(

@@ -34,7 +34,7 @@ fn outbox(daemon_sets: usize) -> (Cluster, Outbox) {
     cluster.apply(Change::Pod(Event::Changed(pod("p1", 5))));
     cluster.apply(Change::DaemonSet(Event::Changed(agent())));
     let mut outbox = Outbox::default();
-    outbox.restart(1);
+    outbox.restart(1, false);
     cluster.touched.daemon_sets.clear();
     outbox.add(&mut cluster.touched);
     for number in 0..daemon_sets {

@@ -1,4 +1,4 @@
-//! Tests of the cache and of leadership while an optional kind is installed and removed.
+//! Tests of the cache and of leadership while a supplementary kind is installed and removed.
 
 use std::time::Duration;
 
@@ -18,17 +18,23 @@ fn client(is_served: watch::Receiver<bool>) -> Client {
         let mut is_served = is_served.clone();
         async move {
             let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
-            let is_optional = path == Revision::PATH;
+            let is_supplementary = path == Revision::PATH;
             let (status, text) = if path == "/version" {
                 (200, VERSION.to_owned())
-            } else if is_optional && !*is_served.borrow() {
+            } else if Revision::PATH.starts_with(path) && !is_supplementary {
+                let names = is_served
+                    .borrow()
+                    .then_some(json!({"name": "controllerrevisions"}));
+                let list = json!({"resources": names.as_slice()});
+                (200, list.to_string())
+            } else if is_supplementary && !*is_served.borrow() {
                 (404, "404 page not found\n".to_owned())
             } else if query.contains("sendInitialEvents=true") {
                 let added = json!({"type": "ADDED", "object": revision_json("r1", 1)});
                 let end = json!({"type": "BOOKMARK", "object": {"metadata": {
                     "resourceVersion": "20", "annotations": {"k8s.io/initial-events-end": "true"},
                 }}});
-                let events = if is_optional {
+                let events = if is_supplementary {
                     format!("{added}\n{end}\n")
                 } else {
                     format!("{end}\n")
@@ -42,7 +48,9 @@ fn client(is_served: watch::Receiver<bool>) -> Client {
             // A watch stays open until its kind is removed.
             let end = stream::once(async move {
                 if is_watch {
-                    let removed = is_served.wait_for(|is_served| is_optional && !is_served).await;
+                    let removed = is_served
+                        .wait_for(|is_served| is_supplementary && !is_served)
+                        .await;
                     removed.expect("the test holds the sender");
                 }
                 String::new()
@@ -56,12 +64,18 @@ fn client(is_served: watch::Receiver<bool>) -> Client {
     Client::new(service, "default")
 }
 
-/// The watched kinds, with `ControllerRevision`s as an optional one.
+/// The watched kinds that every API server serves.
+fn required_kinds() -> Vec<Kind> {
+    let required = KINDS.iter().filter(|kind| kind.presence == Presence::Required);
+    required.copied().collect()
+}
+
+/// The required kinds, with `ControllerRevision`s as a supplementary one.
 fn kinds() -> Vec<Kind> {
-    let mut kinds = KINDS.to_vec();
+    let mut kinds = required_kinds();
     for kind in &mut kinds {
         if kind.name == Revision::KIND {
-            kind.presence = Presence::Optional;
+            kind.presence = Presence::Supplementary;
         }
     }
     kinds
@@ -124,7 +138,7 @@ impl Executor {
 }
 
 #[tokio::test(start_paused = true)]
-async fn installing_or_removing_an_optional_kind_does_not_delay_readiness_or_leadership() {
+async fn installing_or_removing_an_supplementary_kind_does_not_delay_readiness_or_leadership() {
     let (installs, is_served) = watch::channel(false);
     let mut executor = Executor::new(client(is_served));
     while !executor.cluster.is_synced() {
@@ -149,10 +163,10 @@ async fn installing_or_removing_an_optional_kind_does_not_delay_readiness_or_lea
 }
 
 #[tokio::test(start_paused = true)]
-async fn kinds_are_required_unless_declared_optional() {
+async fn kinds_are_required_unless_declared_supplementary() {
     let (installs, is_served) = watch::channel(false);
     let (sender, mut changes) = mpsc::channel(100);
-    let (_probe, responders) = freshness_probe(KINDS);
+    let (_probe, responders) = freshness_probe(&required_kinds());
     let watches = tokio::spawn(watch_all(client(is_served), sender, Arc::default(), responders));
     let mut cluster = Cluster::default();
     // Each of the three other kinds reports the beginning and the end of an empty list.
