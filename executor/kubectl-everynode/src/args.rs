@@ -1,20 +1,27 @@
 //! Command-line arguments of the kubectl plugin.
 
 mod common;
+mod rollout;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
 use everynode_serving::program::answer::{ExplainViewArgs, OutputArgs, ResultArgs, SortArgs};
 
-pub(crate) use self::common::DaemonSetFilterArgs;
+pub(crate) use self::{
+    common::DaemonSetFilterArgs,
+    rollout::{
+        HistoryArgs, PromoteArgs, RolloutArgs, RolloutCommand, RolloutStatusArgs, UndoArgs, UpdateArgs,
+        VerbArgs,
+    },
+};
 
 /// The program's name. When it is on the PATH, kubectl has the command `everynode`.
 pub(crate) const PROGRAM: &str = "kubectl-everynode";
 
 /// Shows where the DaemonSets of a cluster run and why, what their rollouts wait for, and what Everynode is doing.
 ///
-/// All commands are read-only.
+/// All commands are read-only, except those of rollout that control a rollout.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "kubectl everynode", bin_name = "kubectl everynode", version, after_long_help = HELP)]
 pub(crate) struct Cli {
@@ -33,6 +40,9 @@ Examples:
   # Why does worker-3 have no pod of agent?
   kubectl everynode explain ds/agent node/worker-3
 
+  # Wait until the rollout of agent ends
+  kubectl everynode rollout status ds/agent --watch
+
   # What is Everynode doing now, in all namespaces?
   kubectl everynode watch -A
 
@@ -49,10 +59,11 @@ Exit codes:
   2    with --detailed-exit-code: an object has a problem; the answer is complete
   3    with --detailed-exit-code: an object can't be read; the answer lacks it
   64   usage: a flag or a name is invalid
-  65   a name without a namespace isn't unique
-  66   the DaemonSet or the node doesn't exist
+  65   a name without a namespace isn't unique, or kubectl's output can't be read
+  66   the DaemonSet or the node doesn't exist; rollout: no policy applies to the DaemonSet
   69   no executor can be reached, or it can't answer now
   70   internal error of the plugin or the executor
+  75   rollout: the rollout is under way, or Everynode hasn't observed the latest change yet
   130  stopped by Ctrl-C (143: by SIGTERM)";
 
 /// Flags that select the cluster and the way to its executor. A flag that kubectl has too means the same as in kubectl.
@@ -116,6 +127,8 @@ pub(crate) enum Command {
     Watch(WatchArgs),
     /// Show the resources that DaemonSet pods request on a node.
     Overhead(OverheadArgs),
+    /// Show, pause, promote, abort and undo the rollouts of DaemonSets under a rollout policy.
+    Rollout(RolloutArgs),
     /// Print the versions of this plugin, the executor, and the executor's planner.
     Version(VersionArgs),
     /// Print a completion script for a shell.

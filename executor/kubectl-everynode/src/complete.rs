@@ -24,13 +24,13 @@ pub(crate) async fn complete(words: &[String]) -> String {
         .split_last()
         .map_or(("", [].as_slice()), |(last, before)| (last.as_str(), before));
     let line = CommandLine::parse(before);
+    let commands = line.commands();
     let mut completions = if last.starts_with('-') {
         line.flags()
+    } else if commands.is_empty() {
+        names(&line.cluster, &line.path, last).await
     } else {
-        match line.command.as_str() {
-            "" => commands(),
-            command => names(&line.cluster, command, last).await,
-        }
+        commands
     };
     // A name that isn't printable can't be completed: its escaped form would be the name of another object.
     completions.retain(|word| word.starts_with(last) && printable(word) == *word);
@@ -45,8 +45,8 @@ pub(crate) async fn complete(words: &[String]) -> String {
 /// The command line before the word that is completed.
 struct CommandLine {
     cluster: ClusterArgs,
-    /// Empty when the line has no command yet.
-    command: String,
+    /// The command and its subcommand. Empty when the line has no command yet.
+    path: Vec<String>,
 }
 
 impl CommandLine {
@@ -57,11 +57,23 @@ impl CommandLine {
             .chain(words.iter().map(String::as_str));
         let parsed = Cli::command().ignore_errors(true).try_get_matches_from(line);
         let matches = parsed.unwrap_or_else(|_| ArgMatches::default());
-        let (command, flags) = matches.subcommand().unwrap_or(("", &matches));
-        Self {
-            cluster: ClusterArgs::from_arg_matches(flags).unwrap_or_default(),
-            command: command.to_owned(),
+        let mut path = Vec::new();
+        let mut matches = &matches;
+        while let Some((command, flags)) = matches.subcommand() {
+            path.push(command.to_owned());
+            matches = flags;
         }
+        Self {
+            cluster: ClusterArgs::from_arg_matches(matches).unwrap_or_default(),
+            path,
+        }
+    }
+
+    /// Returns the command of the line, or else the program.
+    fn command<'c>(&self, root: &'c clap::Command) -> &'c clap::Command {
+        self.path.iter().fold(root, |command, name| {
+            command.find_subcommand(name).unwrap_or(command)
+        })
     }
 
     /// Returns the long flags that are allowed here.
@@ -69,24 +81,28 @@ impl CommandLine {
         let mut root = Cli::command();
         // This copies the global flags to the commands.
         root.build();
-        let command = root.find_subcommand(&self.command).unwrap_or(&root);
-        let flags = command.get_arguments().filter_map(clap::Arg::get_long);
+        let flags = self
+            .command(&root)
+            .get_arguments()
+            .filter_map(clap::Arg::get_long);
         flags.map(|flag| format!("--{flag}")).collect()
+    }
+
+    /// Returns the commands that may follow.
+    fn commands(&self) -> Vec<String> {
+        let root = Cli::command();
+        let commands = self.command(&root).get_subcommands();
+        let commands = commands.filter(|command| !command.is_hide_set());
+        commands.map(|command| command.get_name().to_owned()).collect()
     }
 }
 
-fn commands() -> Vec<String> {
-    let root = Cli::command();
-    let commands = root.get_subcommands().filter(|command| !command.is_hide_set());
-    commands.map(|command| command.get_name().to_owned()).collect()
-}
-
 /// Returns the names of objects that the command accepts. They come from kubectl, without a port-forward.
-async fn names(cluster: &ClusterArgs, command: &str, last: &str) -> Vec<String> {
+async fn names(cluster: &ClusterArgs, path: &[String], last: &str) -> Vec<String> {
     let kubectl = Kubectl::new(cluster);
-    let (daemon_sets, nodes) = match command {
+    let (daemon_sets, nodes) = match path.first().map_or("", String::as_str) {
         "explain" => (true, true),
-        "status" | "watch" => (true, false),
+        "status" | "watch" | "rollout" => (true, false),
         "overhead" => (false, true),
         _ => (false, false),
     };
@@ -114,10 +130,11 @@ mod tests {
 
     #[tokio::test]
     async fn first_word_is_completed_to_a_command() {
-        let all = "completions\nexplain\noverhead\nstatus\nversion\nwatch\n:4\n";
+        let all = "completions\nexplain\noverhead\nrollout\nstatus\nversion\nwatch\n:4\n";
         assert_eq!(completed(&[""]).await, all);
         assert_eq!(completed(&[]).await, all);
         assert_eq!(completed(&["-n", "a", "st"]).await, "status\n:4\n");
+        assert_eq!(completed(&["rollout", "p"]).await, "pause\npromote\n:4\n");
     }
 
     #[tokio::test]
@@ -126,6 +143,7 @@ mod tests {
             completed(&["explain", "--al"]).await,
             "--all\n--all-namespaces\n:4\n"
         );
+        assert_eq!(completed(&["rollout", "promote", "--f"]).await, "--full\n:4\n");
         assert_eq!(completed(&["version", "--cl"]).await, "--client\n:4\n");
         assert_eq!(completed(&["--serv"]).await, "--server\n:4\n");
         assert_eq!(completed(&["version", "x"]).await, ":4\n");
@@ -135,7 +153,7 @@ mod tests {
     fn unfinished_line_selects_the_cluster() {
         let words = ["explain", "ds/a", "--context", "c", "-n", "b"].map(str::to_owned);
         let line = CommandLine::parse(&words);
-        assert_eq!(line.command, "explain");
+        assert_eq!(line.path, ["explain"]);
         assert_eq!(line.cluster.context.as_deref(), Some("c"));
         assert_eq!(line.cluster.namespace.as_deref(), Some("b"));
     }

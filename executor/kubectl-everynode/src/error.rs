@@ -17,6 +17,29 @@ pub(crate) enum Error {
     Usage(String),
     #[error("there is no DaemonSet {0}")]
     NoDaemonSet(String),
+    #[error(
+        "no rollout policy applies to {0}; create a DaemonSetRolloutPolicy that names it in spec.targetRefs, or a \
+         ClusterDaemonSetRolloutPolicy"
+    )]
+    NoRollout(String),
+    /// A rollout command makes no sense in the rollout's state.
+    #[error("{0}")]
+    Refused(String),
+    /// The rollout's status isn't about the latest template, so a command would be for an earlier rollout.
+    #[error("{0}; try again in a moment")]
+    NotObserved(String),
+    #[error("can't read the DaemonSetRollout {name}, whose kind must be installed in the cluster")]
+    ReadRollout {
+        name: String,
+        #[source]
+        error: KubectlError,
+    },
+    #[error("can't understand the {resource} that kubectl printed")]
+    Unreadable {
+        resource: &'static str,
+        #[source]
+        error: serde_json::Error,
+    },
     #[error("there is no node that matches {0}")]
     NoNode(String),
     /// A name without a namespace means several DaemonSets.
@@ -97,9 +120,12 @@ impl Error {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) => Exit::Usage,
-            Self::NoDaemonSet(_) | Self::NoNode(_) => Exit::NoInput,
-            Self::Ambiguous { .. } => Exit::Data,
+            Self::NoDaemonSet(_) | Self::NoNode(_) | Self::NoRollout(_) => Exit::NoInput,
+            Self::Refused(_) => Exit::Findings,
+            Self::NotObserved(_) => Exit::TryLater,
+            Self::Ambiguous { .. } | Self::Unreadable { .. } => Exit::Data,
             Self::Kubectl(_)
+            | Self::ReadRollout { .. }
             | Self::LookUp { .. }
             | Self::ListPods { .. }
             | Self::NoExecutor { .. }

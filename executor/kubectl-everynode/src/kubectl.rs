@@ -110,7 +110,11 @@ impl Kubectl {
         }
     }
 
-    async fn output(&self, args: &[&str]) -> Result<String, KubectlError> {
+    /// Runs kubectl and returns its output.
+    ///
+    /// # Errors
+    /// kubectl can't be run, or exits with an error.
+    pub(crate) async fn output(&self, args: &[&str]) -> Result<String, KubectlError> {
         let output = self.command(args).output().await;
         let output = output.map_err(|error| self.run_error(error))?;
         if !output.status.success() {

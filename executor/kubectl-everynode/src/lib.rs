@@ -8,6 +8,7 @@
 //! - `kubectl`: kubectl as a child process; `forward`: its port-forward.
 //! - `connection`: the connection to an executor, and to the leader; `security`: TLS and tokens.
 //! - `commands`, `explain`: the commands that print a response; `watch`: the command that prints events.
+//! - `rollout`: the commands that show and control rollouts. They read and change objects with kubectl.
 //! - `complete`: completion of the command line.
 //! - `error`: the errors, and their exit codes.
 
@@ -25,6 +26,7 @@ mod explain;
 mod forward;
 mod kubectl;
 mod names;
+mod rollout;
 mod security;
 mod selection;
 mod watch;
@@ -70,6 +72,7 @@ async fn run(cli: Cli) -> Result<Exit, Error> {
         Command::Status(args) => runner.status(&args).await,
         Command::Watch(args) => watch::watch(&runner, &args).await,
         Command::Overhead(args) => runner.overhead(&args).await,
+        Command::Rollout(args) => runner.rollout(&args).await,
         Command::Version(args) => runner.version(&args).await,
         Command::Completions { shell } => print_completions(shell),
         Command::Complete { words } => {

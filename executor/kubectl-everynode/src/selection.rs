@@ -158,7 +158,13 @@ impl Selection {
 
 /// Returns the namespace from the name, or else from the flags, or else from the context. With `-A`, it is empty
 /// unless the name has a namespace.
-async fn selected_namespace(connector: &Connector, from_name: Option<&str>) -> Result<String, Error> {
+///
+/// # Errors
+/// The flags contradict the name, or kubectl can't read the context's namespace.
+pub(crate) async fn selected_namespace(
+    connector: &Connector,
+    from_name: Option<&str>,
+) -> Result<String, Error> {
     let cluster = connector.cluster();
     match (from_name, cluster.namespace.as_deref()) {
         (Some(namespace), Some(flag)) if namespace != flag => Err(Error::Usage(format!(

@@ -22,6 +22,7 @@ fn answers() -> Answers {
             message: "the node fits".to_owned(),
             ..Reason::default()
         }],
+        rollout: None,
     };
     let pod = Pod {
         name: "agent-x1".to_owned(),

@@ -36,6 +36,7 @@ fn placement(node: &str, verdict: Verdict) -> Placement {
                 message: "because".to_owned(),
                 ..Reason::default()
             }],
+            rollout: None,
         }),
         ..Placement::default()
     }

@@ -27,6 +27,16 @@ async fn invalid_flags_and_names_are_reported_and_exit_with_64() {
             "--server nowhere",
         ),
         (&["status", "-o", "xml"], "--output"),
+        (&["rollout"], "Usage: kubectl everynode rollout"),
+        (&["rollout", "status"], "DAEMONSET"),
+        (&["rollout", "status", "x", "--timeout", "5m"], "--watch"),
+        (&["rollout", "status", "x", "-w", "-o", "json"], "--output"),
+        (&["rollout", "history", "x", "-o", "csv"], "--output"),
+        (&["rollout", "promote", "x", "--full", "--stage", "a"], "--stage"),
+        (&["rollout", "update", "x"], "--node"),
+        (&["rollout", "undo", "x", "--to-revision", "0"], "--to-revision"),
+        (&["rollout", "pause", "node/x"], "node/x"),
+        (&["rollout", "pause", "x", "-A"], "-n instead of -A"),
         (&["unheard"], "unheard"),
     ] {
         let run = run(args).await;
@@ -73,8 +83,17 @@ async fn every_command_has_help_and_the_plugins_version_needs_no_executor() {
         assert!(run.out.contains("Exit codes:"), "{run:?}");
         assert_eq!(run.code, 0);
     }
+    for verb in [
+        "status", "pause", "resume", "promote", "abort", "retry", "update", "undo", "history",
+    ] {
+        let run = run(&["rollout", verb, "--help"]).await;
+        let example = format!("\n  kubectl everynode rollout {verb} ds/agent");
+        assert!(run.out.contains(&example), "{run:?}");
+        assert!(run.out.contains("Exit codes:"), "{run:?}");
+        assert_eq!(run.code, 0);
+    }
     let help = run(&["--help"]).await;
-    for code in ["0", "1", "2", "3", "64", "65", "66", "69", "70", "130"] {
+    for code in ["0", "1", "2", "3", "64", "65", "66", "69", "70", "75", "130"] {
         assert!(help.out.contains(&format!("\n  {code:5}")), "{code}: {help:?}");
     }
     let version = format!("kubectl-everynode {}\n", env!("CARGO_PKG_VERSION"));

@@ -15,8 +15,8 @@ use crate::{
 };
 
 /// A kubectl that logs its arguments, lists the objects in the file of their kind, or else in the file `pods`, and
-/// forwards to each pod for which there is a
-/// file `port-POD`.
+/// forwards to each pod for which there is a file `port-POD`. The first patch fails if there is a file `conflict`, which
+/// has the object as somebody else has changed it.
 const SCRIPT: &str = r#"#!/bin/sh
 cd "${0%/*}" || exit 9
 printf '%s\n' "$*" >> invocations
@@ -27,6 +27,12 @@ config)
 get)
     if [ -f refuse ]; then echo 'error: you must be logged in' >&2; exit 1; fi
     if [ -f "$2" ]; then cat "$2"; else cat pods; fi ;;
+patch)
+    if [ -f conflict ]; then
+        mv conflict "$2"
+        echo 'Error from server (Conflict): the object has been modified' >&2
+        exit 1
+    fi ;;
 port-forward)
     if [ ! -f "port-${6#pod/}" ]; then
         echo 'error: unable to forward port because pod is not running.' >&2
@@ -40,12 +46,12 @@ esac
 "#;
 
 /// The script, in a folder of its own.
-struct Kubectl {
+pub(crate) struct Kubectl {
     folder: PathBuf,
 }
 
 impl Kubectl {
-    fn new(test: &str, pods: &[&str]) -> Self {
+    pub(crate) fn new(test: &str, pods: &[&str]) -> Self {
         let folder = folder(test);
         let path = folder.join("kubectl");
         fs::write(&path, SCRIPT).unwrap();
@@ -60,22 +66,22 @@ impl Kubectl {
         fs::write(self.file(&format!("port-{pod}")), fake.port.to_string()).unwrap();
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
-    fn invocations(&self) -> Vec<String> {
+    pub(crate) fn invocations(&self) -> Vec<String> {
         let invocations = fs::read_to_string(self.file("invocations")).unwrap();
         invocations.lines().map(str::to_owned).collect()
     }
 
-    fn command(&self, args: &[&str]) -> tokio::process::Command {
+    pub(crate) fn command(&self, args: &[&str]) -> tokio::process::Command {
         let mut command = plugin(args);
         command.env("PATH", path(&self.folder));
         command
     }
 
-    async fn run(&self, args: &[&str]) -> Run {
+    pub(crate) async fn run(&self, args: &[&str]) -> Run {
         finish(self.command(args).spawn().unwrap()).await
     }
 }

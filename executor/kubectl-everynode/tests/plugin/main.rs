@@ -9,4 +9,5 @@ mod flags;
 mod forward;
 mod hostile;
 mod program;
+mod rollout;
 mod watch;
