@@ -1,7 +1,10 @@
 //! Fuzz targets: the messages that the API server and the planner send to the executor.
 
 use everynode_executor::actions::queue::{ActionQueue, CallOutcome, Lane};
-use everynode_executor::apiserver::objects::{self, DaemonSet, Encoding, Revision, WatchEvent, Watched};
+use everynode_executor::apiserver::objects::{
+    self, ClusterPolicy, DaemonSet, Encoding, Namespace, NamespacedPolicy, Revision, Rollout, WatchEvent,
+    Watched,
+};
 use everynode_executor::pods::pod::{self, PodBuilder};
 use everynode_executor::status::{self, RolloutProgress};
 use everynode_executor::{ownership::history, planner::session, pods::template};
@@ -74,6 +77,10 @@ fn no_api_server_response_panics() {
         for revision in read::<Revision>(&bytes) {
             template::data_fingerprint(&revision);
         }
+        read::<NamespacedPolicy>(&bytes);
+        read::<ClusterPolicy>(&bytes);
+        read::<Rollout>(&bytes);
+        read::<Namespace>(&bytes);
         !nodes.is_empty() || !pods.is_empty()
     });
 }

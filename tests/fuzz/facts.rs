@@ -1,5 +1,6 @@
 //! Fuzz targets: Kubernetes objects, as callers send them and as API servers encode them.
 
+use everynode_proto::facts::object::policy::{Namespace, RolloutPolicy};
 use everynode_proto::facts::{DaemonSet, Node, Pod, RawStruct, protobuf, raw_struct};
 use fastrand::Rng;
 use prost::Message;
@@ -24,6 +25,8 @@ fn decode_object(input: &Input) -> bool {
         decoded |= item.read::<Value>(item.kind().unwrap_or_default()).is_ok();
         let _ = item.read::<Node>("Node").map(Node::into_facts);
         let _ = item.read::<Pod>("Pod").map(|pod| pod.facts());
+        let _ = item.read::<RolloutPolicy>("DaemonSetRolloutPolicy");
+        let _ = item.read::<Namespace>("Namespace");
         if let Ok(daemon_set) = item.read::<DaemonSet>("DaemonSet") {
             let (_, problems) = daemon_set.facts(&daemon_set.spec.template, "r1");
             assert!(problems.len() <= 3, "{problems:?}");
@@ -35,7 +38,7 @@ fn decode_object(input: &Input) -> bool {
 #[test]
 fn no_object_in_a_request_panics() {
     let (sets, nodes, pods) = seeds::requests();
-    let valid: Vec<_> = [sets, nodes, pods]
+    let valid: Vec<_> = [sets, nodes, pods, seeds::rollouts::raw_objects()]
         .concat()
         .iter()
         .map(Message::encode_to_vec)

@@ -6,7 +6,7 @@
 //! sets another first seed. A failing input is printed in hex, with the seed that reproduces it.
 //!
 //! - [`driver`]: runs a target and reports the input that fails.
-//! - [`mutate`], [`seeds`], [`requests`]: create inputs by mutating valid bytes and by generating messages.
+//! - [`mutate`], [`seeds`], [`requests`], [`rollouts`]: create inputs by mutating valid bytes and by generating messages.
 //! - [`facts`], [`planner`], [`executor`], [`reader`]: the targets.
 
 #![allow(
@@ -24,6 +24,7 @@ mod mutate;
 mod planner;
 mod reader;
 mod requests;
+mod rollouts;
 mod seeds;
 
 /// Counts the allocated memory.

@@ -6,7 +6,7 @@ use everynode_planner::session::{self, Session};
 use everynode_planner::unary;
 use everynode_proto::facts::{RawStruct, raw_struct};
 use everynode_proto::planner::v1::{
-    ExplainRequest, PlanRequest, SessionRequest, SessionResponse, action::Action,
+    ExplainRequest, PlanRequest, SessionRequest, SessionResponse, SimulateRolloutRequest, action::Action,
     session_response::Message as ResponseMessage,
 };
 use everynode_serving::serve::Work;
@@ -143,6 +143,28 @@ fn no_plan_or_explain_request_panics() {
             decoded |= same(&answers, input[0].len() * (1 + pairs), pairs);
         }
         decoded
+    });
+}
+
+#[test]
+fn no_simulate_rollout_request_panics() {
+    let valid: Vec<_> = seeds::rollouts::simulations()
+        .iter()
+        .map(Message::encode_to_vec)
+        .collect();
+    let make = move |random: &mut Rng| vec![mutated(random, &valid)];
+    let work = Work::unbounded();
+    fuzz("SimulateRollout", 1_000, make, |input| {
+        let Ok(request) = SimulateRolloutRequest::decode(input[0].as_slice()) else {
+            return false;
+        };
+        let items = |objects: &[RawStruct]| raw_struct::expand(objects.to_vec()).len();
+        let size = items(&request.policies) + items(&request.nodes);
+        let answers = [
+            unary::simulate_rollout(request.clone(), &work),
+            unary::simulate_rollout(request, &work),
+        ];
+        same(&answers, input[0].len(), size)
     });
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use everynode_proto::planner::v1::{
     ActionDone, DaemonSetFacts, DaemonSetGone, Fact, Hello, IntOrPercent, NodeFacts, NodeGone, NodeSelector,
-    NodeSelectorRequirement, NodeSelectorTerm, PodFacts, PodGone, PodTemplateFacts, SessionRequest,
-    SyncComplete, Taint, Toleration, UpdateStrategy,
+    NodeSelectorRequirement, NodeSelectorTerm, PodFacts, PodGone, PodTemplateFacts, RevisionFacts,
+    SessionRequest, SyncComplete, Taint, Toleration, UpdateStrategy,
     fact::Fact as Kind,
     int_or_percent::Value,
     update_strategy::{OnDelete, RollingUpdate, Strategy},
@@ -14,6 +14,7 @@ use fastrand::Rng;
 use prost_types::Timestamp;
 
 use crate::mutate::extreme;
+use crate::rollouts;
 
 /// The time around which most generated times lie.
 const NOW: i64 = 1_767_225_600;
@@ -36,7 +37,8 @@ pub(crate) fn session(random: &mut Rng) -> Vec<SessionRequest> {
                 identity: name(random, "e"),
                 epoch: number(random),
                 protocol: 1,
-                ..Hello::default()
+                capabilities: some(random, 1, |_| "rollout_policies".to_owned()),
+                own_nodes: some(random, 2, |random| name(random, "n")),
             }),
             facts: (0..facts).map(|_| Fact { fact: fact(random) }).collect(),
         }
@@ -45,7 +47,12 @@ pub(crate) fn session(random: &mut Rng) -> Vec<SessionRequest> {
 }
 
 /// The rare value once in `every` times on average, otherwise the usual one.
-fn sometimes<T>(random: &mut Rng, every: u32, rare: fn(&mut Rng) -> T, usual: fn(&mut Rng) -> T) -> T {
+pub(crate) fn sometimes<T>(
+    random: &mut Rng,
+    every: u32,
+    rare: fn(&mut Rng) -> T,
+    usual: fn(&mut Rng) -> T,
+) -> T {
     if random.u32(..every) == 0 {
         rare(random)
     } else {
@@ -53,20 +60,20 @@ fn sometimes<T>(random: &mut Rng, every: u32, rare: fn(&mut Rng) -> T, usual: fn
     }
 }
 
-fn number(random: &mut Rng) -> u64 {
+pub(crate) fn number(random: &mut Rng) -> u64 {
     sometimes(random, 8, extreme, |random| random.u64(..30))
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the low bits are enough")]
-fn small(random: &mut Rng) -> i32 {
+pub(crate) fn small(random: &mut Rng) -> i32 {
     number(random) as i32
 }
 
-fn large(random: &mut Rng) -> i64 {
+pub(crate) fn large(random: &mut Rng) -> i64 {
     number(random).cast_signed()
 }
 
-fn time(random: &mut Rng) -> Timestamp {
+pub(crate) fn time(random: &mut Rng) -> Timestamp {
     Timestamp {
         seconds: sometimes(random, 12, large, |random| NOW + random.i64(-5..120)),
         nanos: sometimes(random, 12, small, |_| 0),
@@ -74,7 +81,7 @@ fn time(random: &mut Rng) -> Timestamp {
 }
 
 /// One of few names, so that names repeat; sometimes empty.
-fn name(random: &mut Rng, kind: &str) -> String {
+pub(crate) fn name(random: &mut Rng, kind: &str) -> String {
     let none = random.u8(..40) == 0;
     if none {
         String::new()
@@ -87,11 +94,11 @@ fn word(random: &mut Rng, choices: &[&str]) -> String {
     choices[random.usize(..choices.len())].to_owned()
 }
 
-fn some<T>(random: &mut Rng, most: usize, mut one: impl FnMut(&mut Rng) -> T) -> Vec<T> {
+pub(crate) fn some<T>(random: &mut Rng, most: usize, mut one: impl FnMut(&mut Rng) -> T) -> Vec<T> {
     (0..random.usize(..=most)).map(|_| one(random)).collect()
 }
 
-fn labels(random: &mut Rng) -> BTreeMap<String, String> {
+pub(crate) fn labels(random: &mut Rng) -> BTreeMap<String, String> {
     let label = |random: &mut Rng| {
         (
             name(random, "l"),
@@ -102,7 +109,7 @@ fn labels(random: &mut Rng) -> BTreeMap<String, String> {
 }
 
 fn fact(random: &mut Rng) -> Option<Kind> {
-    let fact = match random.u8(..24) {
+    let fact = match random.u8(..32) {
         0..5 => Kind::NodeChanged(node(random)),
         5 => Kind::NodeGone(NodeGone {
             name: name(random, "n"),
@@ -120,6 +127,7 @@ fn fact(random: &mut Rng) -> Option<Kind> {
             outcome: small(random),
         }),
         21..23 => Kind::SyncComplete(SyncComplete {}),
+        23..31 => rollouts::fact(random),
         _ => return None,
     };
     Some(fact)
@@ -138,6 +146,11 @@ fn node(random: &mut Rng) -> NodeFacts {
         name: name(random, "n"),
         labels: labels(random),
         taints: some(random, 2, taint),
+        created: random.bool().then(|| time(random)),
+        readiness: sometimes(random, 12, small, |random| random.i32(0..4)),
+        lifecycle_conditions: some(random, 2, |random| {
+            word(random, &["Drained", "MaintenancePlanned", "", "Odd"])
+        }),
     }
 }
 
@@ -154,10 +167,11 @@ fn pod(random: &mut Rng) -> PodFacts {
         deleting: random.u8(..6) == 0,
         revision: name(random, "r"),
         template_generation: word(random, &["", "1", "2", "-9223372036854775808"]),
+        unready_since: random.bool().then(|| time(random)),
     }
 }
 
-fn requirement(random: &mut Rng) -> NodeSelectorRequirement {
+pub(crate) fn requirement(random: &mut Rng) -> NodeSelectorRequirement {
     NodeSelectorRequirement {
         key: sometimes(
             random,
@@ -175,7 +189,7 @@ fn requirement(random: &mut Rng) -> NodeSelectorRequirement {
     }
 }
 
-fn daemon_set(random: &mut Rng) -> DaemonSetFacts {
+fn template(random: &mut Rng) -> PodTemplateFacts {
     let term = |random: &mut Rng| NodeSelectorTerm {
         match_expressions: some(random, 2, requirement),
         match_fields: some(random, 1, requirement),
@@ -186,21 +200,30 @@ fn daemon_set(random: &mut Rng) -> DaemonSetFacts {
         value: name(random, "v"),
         effect: word(random, &["", "NoSchedule", "NoExecute", "Odd"]),
     };
+    PodTemplateFacts {
+        node_name: sometimes(random, 8, |random| name(random, "n"), |_| String::new()),
+        node_selector: sometimes(random, 3, labels, |_| BTreeMap::default()),
+        required_node_affinity: (random.u8(..3) == 0).then(|| NodeSelector {
+            terms: some(random, 2, term),
+        }),
+        tolerations: some(random, 2, toleration),
+        host_network: random.bool(),
+    }
+}
+
+fn daemon_set(random: &mut Rng) -> DaemonSetFacts {
+    let revision = |random: &mut Rng| RevisionFacts {
+        hash: name(random, "r"),
+        number: large(random),
+        template: (random.u8(..10) > 0).then(|| template(random)),
+    };
     DaemonSetFacts {
         namespace: name(random, "ns"),
         name: name(random, "ds"),
         uid: name(random, "d"),
         generation: large(random),
         selects_everything: random.u8(..20) == 0,
-        template: (random.u8(..10) > 0).then(|| PodTemplateFacts {
-            node_name: sometimes(random, 8, |random| name(random, "n"), |_| String::new()),
-            node_selector: sometimes(random, 3, labels, |_| BTreeMap::default()),
-            required_node_affinity: (random.u8(..3) == 0).then(|| NodeSelector {
-                terms: some(random, 2, term),
-            }),
-            tolerations: some(random, 2, toleration),
-            host_network: random.bool(),
-        }),
+        template: (random.u8(..10) > 0).then(|| template(random)),
         update_strategy: (random.u8(..10) > 0).then(|| UpdateStrategy {
             strategy: strategy(random),
         }),
@@ -208,22 +231,30 @@ fn daemon_set(random: &mut Rng) -> DaemonSetFacts {
         update_revision: name(random, "r"),
         template_generation: random.bool().then(|| large(random)),
         equal_revisions: some(random, 2, |random| name(random, "r")),
+        labels: labels(random),
+        revisions: some(random, 3, revision),
+        managed_by: sometimes(random, 12, |_| "rollouts.kruise.io".to_owned(), |_| String::new()),
+        is_rollout_held: random.u8(..6) == 0,
     }
 }
 
+/// A number or a percentage, or nothing.
+pub(crate) fn budget(random: &mut Rng) -> Option<IntOrPercent> {
+    (random.u8(..3) > 0).then(|| IntOrPercent {
+        value: match random.u8(..5) {
+            0 => None,
+            1 | 2 => Some(Value::Count(small(random))),
+            _ => Some(Value::Percent(small(random))),
+        },
+    })
+}
+
 fn strategy(random: &mut Rng) -> Option<Strategy> {
-    let budget = |random: &mut Rng| {
-        (random.u8(..3) > 0).then(|| IntOrPercent {
-            value: match random.u8(..5) {
-                0 => None,
-                1 | 2 => Some(Value::Count(small(random))),
-                _ => Some(Value::Percent(small(random))),
-            },
-        })
-    };
     match random.u8(..8) {
         0 => None,
-        1 => Some(Strategy::OnDelete(OnDelete {})),
+        1 => Some(Strategy::OnDelete(OnDelete {
+            max_unavailable: budget(random),
+        })),
         _ => Some(Strategy::RollingUpdate(RollingUpdate {
             max_unavailable: budget(random),
             max_surge: budget(random),

@@ -1,5 +1,7 @@
 //! Valid inputs, from which others are made by mutation.
 
+pub(crate) mod rollouts;
+
 use everynode_proto::facts::RawStruct;
 use everynode_proto::planner::v1::{
     Action, CreatePod, DaemonSetCondition, DaemonSetStatus, DeletePod, Plan, PodAvailability, Problem,
@@ -16,7 +18,10 @@ fn node() -> Value {
         "kind": "Node", "apiVersion": "v1",
         "metadata": {"name": "n1", "uid": "u1", "resourceVersion": "7", "labels": {"disk": "ssd", "zone": "a"}},
         "spec": {"taints": [{"key": "reserved", "value": "x", "effect": "NoSchedule"}]},
-        "status": {"allocatable": {"cpu": "8", "pods": "110"}},
+        "status": {"allocatable": {"cpu": "8", "pods": "110"}, "conditions": [
+            {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-02T03:05:00Z"},
+            {"type": "DrainInProgress", "status": "True"},
+        ]},
     })
 }
 
@@ -88,17 +93,21 @@ fn list(items: &[Value]) -> Value {
 
 /// `DaemonSet`s, nodes and pods in the form that requests carry.
 pub(crate) fn requests() -> (Vec<RawStruct>, Vec<RawStruct>, Vec<RawStruct>) {
-    let raw_struct = |object: &Value| RawStruct::from(object.as_object().unwrap());
     let nodes = [
         list(&[node(), json!({"metadata": {"name": "n2"}}), json!({})]),
         node(),
     ];
     let pods = [list(&[pod(), json!(null)]), pod()];
     (
-        daemon_sets().iter().map(raw_struct).collect(),
-        nodes.iter().map(raw_struct).collect(),
-        pods.iter().map(raw_struct).collect(),
+        raw_structs(&daemon_sets()),
+        raw_structs(&nodes),
+        raw_structs(&pods),
     )
+}
+
+fn raw_structs(objects: &[Value]) -> Vec<RawStruct> {
+    let raw_struct = |object: &Value| RawStruct::from(object.as_object().unwrap());
+    objects.iter().map(raw_struct).collect()
 }
 
 /// Writes a message in Kubernetes' protobuf encoding.
@@ -218,6 +227,7 @@ pub(crate) fn answers() -> Vec<Vec<u8>> {
     });
     let mut objects = daemon_sets();
     objects.extend([node(), pod(), revision]);
+    objects.extend(rollouts::objects());
     let mut all = vec![
         status.clone(),
         json!({"type": "ERROR", "object": status}),
@@ -303,6 +313,8 @@ pub(crate) fn responses() -> Vec<Vec<u8>> {
         progress: 2,
         progress_message: "0 of 1 pod is of the current template, 1 available".to_owned(),
         pod_availability: vec![availability],
+        rollout: Some(rollouts::report()),
+        current_added_tolerations: tolerations(),
     };
     let welcome = Welcome {
         max_facts_per_request: 1_000,
@@ -314,6 +326,7 @@ pub(crate) fn responses() -> Vec<Vec<u8>> {
         ResponseMessage::Problem(problem),
         ResponseMessage::Welcome(welcome),
         ResponseMessage::SyncAccepted(accepted),
+        ResponseMessage::RolloutPolicyStatus(rollouts::policy_status()),
     ]
     .map(|message| {
         SessionResponse {

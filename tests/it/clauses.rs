@@ -74,9 +74,9 @@ fn clauses_of(name: &str) -> Vec<String> {
     let is_clause = |part: &&str| {
         let mut letters = part.chars();
         let (letter, number) = (letters.next(), letters.next());
-        letter.is_some_and(|letter| "pncrhas".contains(letter))
+        letter.is_some_and(|letter| "pncrthas".contains(letter))
             && number.is_some_and(|number| number.is_ascii_digit())
-            && letters.next().is_none()
+            && letters.all(|digit| digit.is_ascii_digit())
     };
     name.split('_')
         .take_while(is_clause)
@@ -135,6 +135,7 @@ fn contract_page_lists_the_current_tests() {
 #[test]
 fn clauses_are_read_from_test_names() {
     assert_eq!(clauses_of("p1_p4_both"), ["P1", "P4"]);
+    assert_eq!(clauses_of("t13_t3_both"), ["T13", "T3"]);
     assert_eq!(clauses_of("a_pod_p1"), Vec::<String>::new());
     assert_eq!(
         function("    pub(super) async fn n1_node_joins(lockstep: &mut Lockstep) {"),

@@ -36,6 +36,8 @@ mod plugin;
 mod reading;
 mod readme;
 mod refusals;
+mod rollout_page;
+mod rollouts;
 mod scale;
 mod soak;
 mod status;

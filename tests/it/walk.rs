@@ -8,7 +8,7 @@ use everynode_tests::walkthrough::Walkthrough;
 
 #[tokio::test]
 async fn every_demo_step_has_its_expected_outcome() {
-    let mut claim = ControlPlaneClaim::new().await.unwrap();
+    let mut claim = ControlPlaneClaim::with_rollout_policies().await.unwrap();
     let namespace = claim.namespace().to_owned();
     let client = claim.client().await.unwrap();
     Walkthrough::create_nodes(&client).await.unwrap();
@@ -20,14 +20,11 @@ async fn every_demo_step_has_its_expected_outcome() {
         .await
         .unwrap();
     if let Err(error) = walk.run().await {
-        let nodes = claim
-            .kubectl()
-            .unwrap()
-            .run(["get", "nodes,pods", "-Aowide"])
-            .await;
+        let kinds = "nodes,pods,daemonsetrolloutpolicies,daemonsetrollouts";
+        let objects = claim.kubectl().unwrap().run(["get", kinds, "-Aowide"]).await;
         panic!(
-            "{error:#}\nnodes and pods: {}\nthe executor's log:\n{}\nthe planner's log:\n{}",
-            nodes.unwrap_or_else(|error| format!("{error:#}")),
+            "{error:#}\nnodes, pods and rollouts: {}\nthe executor's log:\n{}\nthe planner's log:\n{}",
+            objects.unwrap_or_else(|error| format!("{error:#}")),
             executor.log_tail(30),
             planner.log_tail(30)
         );

@@ -42,10 +42,29 @@ impl World {
         planner: ServiceOptions,
         executor: ServiceOptions,
     ) -> Self {
+        let claim = ControlPlaneClaim::new().await.unwrap();
         let direct = async |control_plane: &ControlPlane, planner: &Planner| {
             (planner.url(), control_plane.kubeconfig().to_owned())
         };
-        Self::start(node_count, planner, executor, direct).await
+        Self::start(claim, node_count, planner, executor, direct).await
+    }
+
+    /// Like `new`, in a cluster with the kinds of rollout policies.
+    pub(crate) async fn with_policies(node_count: usize) -> Self {
+        let direct = async |control_plane: &ControlPlane, planner: &Planner| {
+            (planner.url(), control_plane.kubeconfig().to_owned())
+        };
+        Self::with_policies_and_routes(node_count, direct).await
+    }
+
+    /// Like `with_routes`, in a cluster with the kinds of rollout policies.
+    pub(crate) async fn with_policies_and_routes(
+        node_count: usize,
+        routes: impl AsyncFnOnce(&ControlPlane, &Planner) -> (String, PathBuf),
+    ) -> Self {
+        let claim = ControlPlaneClaim::with_rollout_policies().await.unwrap();
+        let usual = ServiceOptions::default;
+        Self::start(claim, node_count, usual(), usual(), routes).await
     }
 
     /// Like `new`, but the executor reaches the planner by the URL and the API server by the kubeconfig that `routes`
@@ -54,17 +73,18 @@ impl World {
         node_count: usize,
         routes: impl AsyncFnOnce(&ControlPlane, &Planner) -> (String, PathBuf),
     ) -> Self {
+        let claim = ControlPlaneClaim::new().await.unwrap();
         let usual = ServiceOptions::default;
-        Self::start(node_count, usual(), usual(), routes).await
+        Self::start(claim, node_count, usual(), usual(), routes).await
     }
 
     async fn start(
+        mut claim: ControlPlaneClaim,
         node_count: usize,
         planner: ServiceOptions,
         executor: ServiceOptions,
         routes: impl AsyncFnOnce(&ControlPlane, &Planner) -> (String, PathBuf),
     ) -> Self {
-        let mut claim = ControlPlaneClaim::new().await.unwrap();
         let client = claim.client().await.unwrap();
         let namespace = claim.namespace().to_owned();
         let nodes: Vec<_> = (1..=node_count)

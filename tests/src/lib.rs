@@ -19,6 +19,7 @@
 //! - [`differential`] runs the same steps under kube-controller-manager's controller and under Everynode, and compares
 //!   the results;
 //! - [`conformance`] runs Kubernetes' own specs;
+//! - [`rollouts`] installs the kinds of rollout policies, and reads and steers rollouts;
 //! - [`shared`] shares control planes among the tests of a process;
 //! - [`walkthrough`] goes through a `DaemonSet`'s life from creation to deletion. The demo shows it on the
 //!   [`terminal`], and a test runs it;
@@ -48,6 +49,7 @@ pub mod programs;
 pub mod proxy;
 pub mod raw_codec;
 pub mod real_node;
+pub mod rollouts;
 pub mod service;
 pub mod shared;
 pub mod soak;

@@ -9,7 +9,12 @@ use fastrand::Rng;
 use crate::programs::workspace;
 
 /// The folders whose files are read.
-const FOLDERS: [&str; 3] = ["planner/tests/forms", "docs/examples", "deploy/base"];
+const FOLDERS: [&str; 4] = [
+    "planner/tests/forms",
+    "docs/examples",
+    "docs/examples/rollouts",
+    "deploy/base",
+];
 /// Texts that mean something in YAML.
 const TOKENS: [&str; 57] = [
     "0200",

@@ -22,6 +22,18 @@ pub struct Monitor {
     task: AbortHandle,
 }
 
+/// The live pods of a node at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NodeState {
+    /// The revisions that they carry.
+    pub revisions: BTreeSet<String>,
+    /// Whether one of them is ready.
+    pub is_ready: bool,
+}
+
+/// The live pods at one moment, for each node that has had a pod.
+pub type State = BTreeMap<String, NodeState>;
+
 /// The observations so far.
 #[derive(Debug, Clone, Default)]
 struct Observations {
@@ -31,6 +43,8 @@ struct Observations {
     pods: usize,
     /// The lowest number of live pods that were ready at the same time.
     fewest_ready: usize,
+    /// Every state, if the monitor records them.
+    states: Vec<State>,
     /// The reason why the watch ended, once it has.
     watch_end: Option<String>,
 }
@@ -52,6 +66,18 @@ impl Monitor {
     /// # Errors
     /// When the API server doesn't answer.
     pub async fn start(client: &Client, namespace: &str, name: &str) -> Result<Self> {
+        Self::watch(client, namespace, name, false).await
+    }
+
+    /// Starts watching, and records every state. Meant for few pods.
+    ///
+    /// # Errors
+    /// When the API server doesn't answer.
+    pub async fn recording(client: &Client, namespace: &str, name: &str) -> Result<Self> {
+        Self::watch(client, namespace, name, true).await
+    }
+
+    async fn watch(client: &Client, namespace: &str, name: &str, is_recording: bool) -> Result<Self> {
         let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
         let selector = format!("app={name}");
         let listed = api
@@ -64,6 +90,7 @@ impl Monitor {
             pods: live.known.len(),
             fewest_ready: live.ready(),
             violations: live.violations.clone(),
+            states: is_recording.then(|| live.state()).into_iter().collect(),
             ..Observations::default()
         });
         let mut watcher = PodWatcher {
@@ -71,6 +98,7 @@ impl Monitor {
             params: WatchParams::default().labels(&selector),
             version: listed.metadata.resource_version.unwrap_or_default(),
             live,
+            is_recording,
             sender,
         };
         let task = tokio::spawn(async move {
@@ -128,6 +156,19 @@ impl Monitor {
         observations.check_watch()
     }
 
+    /// Checks every recorded state.
+    ///
+    /// # Errors
+    /// When `check` returns an error for a state, or when the watch ended and the monitor may have missed something.
+    pub fn check_states(&self, mut check: impl FnMut(&State) -> Result<()>) -> Result<()> {
+        let observations = self.observations.borrow();
+        ensure!(!observations.states.is_empty(), "the monitor records no states");
+        for state in &observations.states {
+            check(state).with_context(|| format!("in the state {state:?}"))?;
+        }
+        observations.check_watch()
+    }
+
     /// The number of pods seen so far, including deleted ones.
     pub fn pods_seen(&self) -> usize {
         self.observations.borrow().pods
@@ -158,6 +199,7 @@ struct PodWatcher {
     params: WatchParams,
     version: String,
     live: LivePods,
+    is_recording: bool,
     sender: watch::Sender<Observations>,
 }
 
@@ -195,6 +237,9 @@ impl PodWatcher {
                     observations.violations.clone_from(&self.live.violations);
                     observations.pods = self.live.known.len();
                     observations.fewest_ready = observations.fewest_ready.min(self.live.ready());
+                    if self.is_recording {
+                        observations.states.push(self.live.state());
+                    }
                 });
             }
         }
@@ -246,6 +291,18 @@ impl LivePods {
         if pods.len() > 1 {
             self.violations.duplicates.push(occasion);
         }
+    }
+
+    fn state(&self) -> State {
+        let nodes = self.nodes.iter();
+        let state = nodes.map(|(node, pods)| {
+            let state = NodeState {
+                revisions: pods.values().filter_map(|pod| pod.revision.clone()).collect(),
+                is_ready: pods.values().any(|pod| pod.ready),
+            };
+            (node.to_string(), state)
+        });
+        state.collect()
     }
 
     fn ready(&self) -> usize {

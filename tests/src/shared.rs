@@ -3,11 +3,17 @@
 //! Starting a control plane takes seconds and half a gigabyte; cleaning one up takes milliseconds. Tests wait most of
 //! the time, so three of them run at once (`.cargo/config.toml`), each on its own control plane. A test may also
 //! disturb its control plane, for instance by stopping the API server. The next test then gets a new one.
+//!
+//! A control plane has the kinds of rollout policies only while a test uses it that asks for them. So most tests also
+//! show that Everynode runs without these kinds.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use everynode_executor::rollouts::kinds::{
+    ClusterDaemonSetRolloutPolicy, DaemonSetRollout, DaemonSetRolloutPolicy,
+};
 use futures::future::try_join_all;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::admissionregistration::v1::{
@@ -25,6 +31,7 @@ use serde_json::json;
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
 use crate::control_plane::{ControlPlane, Options};
+use crate::rollouts;
 use crate::wait::eventually;
 
 /// Statics are never dropped, but the child processes end with this process anyway.
@@ -47,6 +54,30 @@ impl ControlPlaneClaim {
     /// # Errors
     /// When the control plane doesn't start or can't be cleaned up.
     pub async fn new() -> Result<Self> {
+        let this = Self::claim().await?;
+        let client = this.client().await?;
+        rollouts::remove_kinds(&client)
+            .await
+            .context("removing the kinds of rollout policies")?;
+        this.in_fresh_namespace(&client).await
+    }
+
+    /// Like [`ControlPlaneClaim::new`], but the control plane has the kinds of rollout policies.
+    ///
+    /// # Errors
+    /// As [`ControlPlaneClaim::new`], and when the kinds can't be installed.
+    pub async fn with_rollout_policies() -> Result<Self> {
+        let this = Self::claim().await?;
+        let client = this.client().await?;
+        rollouts::install_kinds(&this.control_plane.kubectl()?, &client).await?;
+        delete_all::<ClusterDaemonSetRolloutPolicy>(&client).await?;
+        delete_namespaced::<DaemonSetRolloutPolicy>(&client, |_| true).await?;
+        delete_namespaced::<DaemonSetRollout>(&client, |_| true).await?;
+        this.in_fresh_namespace(&client).await
+    }
+
+    /// Waits for a free control plane, and removes what the previous test left behind.
+    async fn claim() -> Result<Self> {
         let [first, second, third] = &SHARED;
         let mut guard = tokio::select! {
             biased;
@@ -71,11 +102,15 @@ impl ControlPlaneClaim {
         clean(&client)
             .await
             .context("cleaning up after the previous test")?;
-        let namespace = fresh_namespace(&client).await?;
         Ok(Self {
             control_plane,
-            namespace,
+            namespace: String::new(),
         })
+    }
+
+    async fn in_fresh_namespace(mut self, client: &Client) -> Result<Self> {
+        self.namespace = fresh_namespace(client).await?;
+        Ok(self)
     }
 
     /// The control plane.

@@ -5,6 +5,7 @@
 //! The demo shows the steps, and a test runs the same ones.
 
 mod pod_watch;
+mod staged;
 mod steps;
 
 use std::fmt::{self, Display};
@@ -91,7 +92,8 @@ impl<'a> Walkthrough<'a> {
         nodes::create_ready(client, nodes).await
     }
 
-    /// Runs all steps, on the nodes of [`Walkthrough::create_nodes`].
+    /// Runs all steps, on the nodes of [`Walkthrough::create_nodes`] in a cluster with the kinds of rollout
+    /// policies ([`install_kinds`](crate::rollouts::install_kinds)).
     ///
     /// # Errors
     /// When an expected result doesn't occur in time. The error states the step and the expected and actual results.
@@ -107,6 +109,7 @@ impl<'a> Walkthrough<'a> {
         self.connect()
             .await
             .context("reaching the pods by hostPort and Services")?;
+        self.roll_out_in_stages().await.context("rolling out in stages")?;
         self.delete().await.context("deleting the DaemonSet")?;
         Ok(self.measurements)
     }

@@ -10,7 +10,7 @@ pub(super) struct Group {
 
 /// The clauses of the `DaemonSet` contract: what users, kubectl and Kubernetes' conformance suite expect of a
 /// `DaemonSet` controller.
-pub(super) const CONTRACT: [Group; 7] = [
+pub(super) const CONTRACT: [Group; 8] = [
     Group {
         name: "Placement (planner)",
         about: "Whether a pod belongs on a node: RUN (a pod should run there), KEEP (no pod is created, an existing \
@@ -142,6 +142,95 @@ pub(super) const CONTRACT: [Group; 7] = [
                 "R6",
                 "Better than kube-controller-manager: nodes are processed in the order of their names, so the same \
                  state gives the same plan.",
+            ),
+        ],
+    },
+    Group {
+        name: "Rollout policies (planner)",
+        about: "How a DaemonSet to which a rollout policy applies is rolled out. kube-controller-manager has no such \
+                policies.",
+        clauses: &[
+            (
+                "T1",
+                "Pods of the current revision lack the label pod-template-generation, so they count as old, here and \
+                 after a hand-back to kube-controller-manager.",
+            ),
+            (
+                "T2",
+                "Every node has a target revision: the update revision once the rollout has released the node, and \
+                 the current one before. Placement, tolerations and created pods follow it; the counters of the \
+                 status follow the update revision.",
+            ),
+            (
+                "T3",
+                "Policies are known, absent or unknown. While they are unknown, invalid or gone, a rollout that has \
+                 begun replaces nothing, and missing pods are still created. Leading never waits for them.",
+            ),
+            (
+                "T4",
+                "A policy that begins to apply starts nothing: old pods wait for one promotion. An OnDelete \
+                 DaemonSet is rolled out only by a policy that names it. Everynode leaves a DaemonSet alone whose \
+                 rollouts another program drives.",
+            ),
+            (
+                "T5",
+                "A stage opens when the one before it is done. It is updated once when every node that existed when \
+                 it opened, and isn't ignored, has an available pod of the update revision. The soak runs once from \
+                 then on.",
+            ),
+            (
+                "T6",
+                "A stage without an updated and available node waits. A number of nodes is picked when the stage \
+                 opens, and a percentage is cumulative.",
+            ),
+            (
+                "T7",
+                "Budgets of the rollout, of the stage and of the domain apply at the same time. They count nodes \
+                 without an available pod, and under surge nodes in replacement. A percentage is of the nodes that \
+                 the budget bounds, rounded up, and at least 1.",
+            ),
+            (
+                "T8",
+                "On the way back to the current revision, budgets and order apply, but no stages, soaks and \
+                 promotions.",
+            ),
+            (
+                "T9",
+                "Verbs name the number of a rollout and count for this rollout only.",
+            ),
+            (
+                "T11",
+                "A new template changes the current revision only if every node runs what the last rollout brought. \
+                 When no rollout has completed yet, the current revision is what most available pods carry.",
+            ),
+            (
+                "T13",
+                "What a rollout does next is written to the DaemonSetRollout first, and done when it has been read \
+                 back. Stopping needs no write. Counters are never read back.",
+            ),
+            (
+                "T14",
+                "Memory of another DaemonSet of the same name counts as absent, and without memory a rollout that \
+                 was under way doesn't continue.",
+            ),
+            (
+                "T16",
+                "Every replacement takes a slot. Nodes whose pod was unavailable before the rollout are outside the \
+                 budgets; if they are more than 30 %, the rollout stalls.",
+            ),
+            (
+                "T17",
+                "To a planner that doesn't know policies, the executor announces OnDelete with the current \
+                 revision, so the planner creates missing pods and replaces none.",
+            ),
+            (
+                "T19",
+                "An edit of a policy applies at once. Stages are identified by their names, done stays done, and no \
+                 node with the update revision goes back.",
+            ),
+            (
+                "T21",
+                "Times of rollouts are the API server's, so a failover to a machine with a wrong clock skips no soak.",
             ),
         ],
     },

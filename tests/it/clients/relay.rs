@@ -8,7 +8,8 @@ use everynode_proto::planner::v1::planner_service_client::PlannerServiceClient;
 use everynode_proto::planner::v1::planner_service_server::{PlannerService, PlannerServiceServer};
 use everynode_proto::planner::v1::{
     ExplainRequest, ExplainResponse, GetInfoRequest, GetInfoResponse, PlanRequest, PlanResponse, Problem,
-    SessionRequest, SessionResponse, SimulateNodesRequest, SimulateNodesResponse,
+    SessionRequest, SessionResponse, SimulateNodesRequest, SimulateNodesResponse, SimulateRolloutRequest,
+    SimulateRolloutResponse,
 };
 use everynode_tests::service::Planner;
 use futures::stream::Empty;
@@ -98,6 +99,13 @@ fn unimplemented<A>() -> Result<Response<A>, Status> {
 #[tonic::async_trait]
 impl PlannerService for RelayService {
     type SessionStream = Empty<Result<SessionResponse, Status>>;
+
+    async fn simulate_rollout(
+        &self,
+        _: Request<SimulateRolloutRequest>,
+    ) -> Result<Response<SimulateRolloutResponse>, Status> {
+        unimplemented()
+    }
 
     async fn simulate_nodes(
         &self,

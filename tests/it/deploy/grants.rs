@@ -38,11 +38,6 @@ impl Account {
             .resource
             .split_once('/')
             .unwrap_or((&request.resource, ""));
-        let groups = [
-            "system:authenticated".to_owned(),
-            "system:serviceaccounts".to_owned(),
-            format!("system:serviceaccounts:{}", self.namespace),
-        ];
         let attributes = ResourceAttributes {
             verb: Some(request.verb.clone()),
             group: Some(request.group.clone()),
@@ -52,6 +47,16 @@ impl Account {
             name: Some(request.name.clone()),
             ..ResourceAttributes::default()
         };
+        self.may(client, attributes).await
+    }
+
+    /// Whether the account may send a request with these attributes.
+    pub(super) async fn may(self, client: &Client, attributes: ResourceAttributes) -> bool {
+        let groups = [
+            "system:authenticated".to_owned(),
+            "system:serviceaccounts".to_owned(),
+            format!("system:serviceaccounts:{}", self.namespace),
+        ];
         let review = SubjectAccessReview {
             spec: SubjectAccessReviewSpec {
                 user: Some(self.user()),

@@ -10,7 +10,7 @@ use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt as _};
 
 use super::manifests::{BASE, HOST_NETWORK_OVERLAY, NAMESPACE, apply, define_foreign_kinds, overlays};
-use super::viewer;
+use super::{rollouts, viewer};
 use crate::world::DEADLINE;
 
 fn nodes() -> Vec<NodeBuilder> {
@@ -112,6 +112,7 @@ async fn every_overlay_applies_without_warnings_and_its_pods_become_ready() {
         check_pods(&client, &kubectl, &folder).await;
         if folder == BASE {
             viewer::check(&control_plane).await;
+            rollouts::check(&control_plane).await;
         }
         // kubectl waits until the namespace is gone.
         kubectl.run(["delete", "-k", &folder]).await.unwrap();

@@ -1,6 +1,6 @@
 //! Work that uses the executor's rights that the walkthrough doesn't use.
 
-use everynode_executor::{apiserver::objects, pods::pod};
+use everynode_executor::{apiserver::objects, pods::pod, rollouts::kinds::DaemonSetRollout};
 use everynode_proto::executor::v1::GetNodeOverheadRequest;
 use everynode_proto::executor::v1::executor_service_client::ExecutorServiceClient;
 use everynode_tests::audit::{self, Audit};
@@ -11,6 +11,7 @@ use everynode_tests::service::Executor;
 use everynode_tests::wait::eventually;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 use tonic::Request;
@@ -74,6 +75,8 @@ impl Work<'_> {
         self.repeat_event().await;
         self.take_revision_name().await;
         self.take_pod_name().await;
+        self.roll_out_under_policies().await;
+        self.conflict_with_rollout().await;
         self.write_lease().await;
     }
 
@@ -227,6 +230,80 @@ impl Work<'_> {
         self.executor.wait_ready().await.unwrap();
         self.wait_placed("agent").await;
         self.requests.wait_for("get", "pods").await;
+    }
+
+    /// Rolls a `DaemonSet` out under a policy of its namespace, beside a policy of the cluster.
+    async fn roll_out_under_policies(&mut self) {
+        self.create(DaemonSetBuilder::new("staged")).await;
+        self.wait_placed("staged").await;
+        let policy = json!({
+            "apiVersion": "everynode.io/v1alpha1",
+            "kind": "DaemonSetRolloutPolicy",
+            "metadata": {"name": "staged"},
+            "spec": {"targetRefs": [{"name": "staged"}], "stages": [{"name": "canary", "nodes": 1}]},
+        });
+        let namespace = json!({"matchLabels": {"kubernetes.io/metadata.name": self.namespace}});
+        let policy_of_cluster = json!({
+            "apiVersion": "everynode.io/v1alpha1",
+            "kind": "ClusterDaemonSetRolloutPolicy",
+            "metadata": {"name": "all"},
+            "spec": {"namespaceSelector": namespace},
+        });
+        for object in [policy, policy_of_cluster] {
+            self.kubectl
+                .run_with_input(["create", "-f", "-"], &object.to_string())
+                .await
+                .unwrap();
+        }
+        self.wait_rollout("{.status.phase}=Completed").await;
+        let image = ["set", "image", "ds/staged", "main=example/daemon:2"];
+        self.run_kubectl(&image).await;
+        self.wait_rollout("{.status.rollout}=1").await;
+        self.wait_rollout("{.status.phase}=Completed").await;
+        for kind in [
+            "daemonsetrollouts",
+            "daemonsetrolloutpolicies",
+            "clusterdaemonsetrolloutpolicies",
+        ] {
+            self.requests.wait_for("update", &format!("{kind}/status")).await;
+        }
+    }
+
+    /// Waits until the rollout of the `DaemonSet` `staged` has this value of a field.
+    async fn wait_rollout(&self, field: &str) {
+        let condition = format!("--for=jsonpath={field}");
+        eventually(DEADLINE, format!("the rollout to have {field}"), async || {
+            let wait = ["wait", "daemonsetrollouts/staged", &condition, "--timeout=30s"];
+            // kubectl fails as long as there is no such object.
+            self.kubectl.run(wait).await.map(drop)
+        })
+        .await
+        .unwrap_or_else(|error| panic!("{error:#}\n{}", self.executor.log_tail(30)));
+    }
+
+    /// Writes to a rollout until one of the executor's writes conflicts, so that the executor reads the rollout.
+    async fn conflict_with_rollout(&mut self) {
+        let rollouts: Api<DaemonSetRollout> = Api::namespaced(self.client.clone(), &self.namespace);
+        let params = PatchParams::default();
+        let mut is_paused = false;
+        let seen = eventually(DEADLINE, "the executor to get daemonsetrollouts", async || {
+            // The executor writes what this changes in the status at most 2 s later. Meanwhile the version changes.
+            is_paused = !is_paused;
+            let pause = Patch::Merge(json!({"spec": {"paused": is_paused}}));
+            rollouts.patch("staged", &params, &pause).await?;
+            for count in 0..500 {
+                let annotations = json!({"touched": count.to_string()});
+                let touch = Patch::Merge(json!({"metadata": {"annotations": annotations}}));
+                rollouts.patch("staged", &params, &touch).await?;
+            }
+            self.requests.read();
+            let mut requests = self.requests.all.iter();
+            let is_wanted =
+                |request: &audit::Request| request.verb == "get" && request.resource == "daemonsetrollouts";
+            anyhow::ensure!(requests.any(is_wanted), "no conflict yet");
+            Ok(())
+        });
+        seen.await.unwrap();
     }
 
     /// Writes to the Lease from outside, so that the leader must check whether it still leads.

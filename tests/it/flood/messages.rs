@@ -1,6 +1,8 @@
 //! Fills every list and map of every message with as many of the smallest elements as the size limits admit. A decoded
 //! message can take many times the memory of its encoding, so the planner must count that memory before it decodes.
 
+mod paths;
+
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex},
@@ -25,6 +27,7 @@ use prost_types::{
 use serde_json::json;
 use tonic::{Code, Request, client::Grpc, transport::Channel};
 
+use self::paths::paths_in;
 use super::BOUND_MIB;
 
 /// The largest message of a unary call, in bytes. `SESSION_BYTES` is the same for a session.
@@ -33,72 +36,6 @@ const SESSION_BYTES: usize = 16 * 1024 * 1024;
 /// Number of callers that send at the same time. They share the planner's memory limit.
 const CALLERS: usize = 3;
 const OBJECT: &str = ".google.protobuf.Struct";
-
-/// Paths of the lists and maps that the planner reads in each kind of object. `.*` marks a map, and `[]` an item of a
-/// list.
-const DAEMON_SET_PATHS: [&str; 21] = [
-    "items",
-    "metadata.labels.*",
-    "metadata.annotations.*",
-    "metadata.ownerReferences",
-    "spec.selector.matchLabels.*",
-    "spec.selector.matchExpressions",
-    "spec.template.metadata.labels.*",
-    "spec.template.spec.tolerations",
-    "spec.template.spec.nodeSelector.*",
-    "spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms",
-    "spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[].matchExpressions",
-    "spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[].matchFields",
-    "spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[].matchExpressions[].values",
-    "spec.template.spec.containers",
-    "spec.template.spec.initContainers",
-    "spec.template.spec.containers[].ports",
-    "spec.template.spec.containers[].resources.requests.*",
-    "spec.template.spec.containers[].resources.limits.*",
-    "spec.template.spec.resources.requests.*",
-    "spec.template.spec.overhead.*",
-    "status.conditions",
-];
-const NODE_PATHS: [&str; 5] = [
-    "items",
-    "metadata.labels.*",
-    "spec.taints",
-    "status.allocatable.*",
-    "status.capacity.*",
-];
-const POD_PATHS: [&str; 5] = [
-    "items",
-    "metadata.labels.*",
-    "metadata.ownerReferences",
-    "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms",
-    "status.conditions",
-];
-const RUNTIME_CLASS_PATHS: [&str; 4] = [
-    "items",
-    "overhead.podFixed.*",
-    "scheduling.nodeSelector.*",
-    "scheduling.tolerations",
-];
-const REVISION_PATHS: [&str; 5] = [
-    "items",
-    "metadata.labels.*",
-    "metadata.ownerReferences",
-    "data.spec.template.*",
-    "data.spec.template.spec.containers",
-];
-
-/// The paths that the planner reads in the objects of a request field. The fields of `Explain` aren't listed, because
-/// `Explain` reads the same paths as `Plan`.
-fn paths_in(field: &str) -> &'static [&'static str] {
-    match field {
-        "Plan.daemon_set" | "SimulateNodes.daemon_sets" => &DAEMON_SET_PATHS,
-        "Plan.nodes" | "SimulateNodes.nodes" => &NODE_PATHS,
-        "Plan.pods" => &POD_PATHS,
-        "Plan.controller_revisions" => &REVISION_PATHS,
-        "SimulateNodes.runtime_classes" => &RUNTIME_CLASS_PATHS,
-        _ => &["items"],
-    }
-}
 
 /// Encodes a length-delimited field: its number, then its content.
 fn field(number: u32, content: &[u8]) -> Vec<u8> {
@@ -236,6 +173,19 @@ fn named(number: u32, kind: &str) -> Vec<u8> {
     )
 }
 
+/// A policy for every `DaemonSet` in the namespace of [`named`] objects, encoded in a field of a request.
+fn policy(number: u32) -> Vec<u8> {
+    let object = json!({
+        "kind": "DaemonSetRolloutPolicy",
+        "metadata": {"name": "a", "namespace": "b"},
+        "spec": {"selector": {}},
+    });
+    field(
+        number,
+        &RawStruct::from(object.as_object().unwrap()).encode_to_vec(),
+    )
+}
+
 /// The other fields that a request needs. Without them the planner would never read the objects in this field.
 fn other_fields(name: &str) -> Vec<u8> {
     match name {
@@ -243,6 +193,14 @@ fn other_fields(name: &str) -> Vec<u8> {
         "Explain.daemon_sets" => named(2, "Node"),
         "SimulateNodes.daemon_sets" => named(3, "Node"),
         name if name.starts_with("SimulateNodes.") => [named(1, "DaemonSet"), named(3, "Node")].concat(),
+        "SimulateRollout.daemon_set" => [policy(2), named(4, "Node")].concat(),
+        "SimulateRollout.policies" | "SimulateRollout.cluster_policies" => {
+            [named(1, "DaemonSet"), named(4, "Node")].concat()
+        }
+        "SimulateRollout.nodes" => [named(1, "DaemonSet"), policy(2)].concat(),
+        name if name.starts_with("SimulateRollout.") => {
+            [named(1, "DaemonSet"), policy(2), named(4, "Node")].concat()
+        }
         _ => Vec::new(),
     }
 }
@@ -367,6 +325,8 @@ async fn no_list_in_any_message_exceeds_the_planners_memory_bound() {
                     let expected = [
                         Code::Ok,
                         Code::InvalidArgument,
+                        // No policy in a request for a simulated rollout applies.
+                        Code::FailedPrecondition,
                         Code::ResourceExhausted,
                         Code::DeadlineExceeded,
                     ];

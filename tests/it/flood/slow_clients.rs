@@ -97,7 +97,7 @@ impl Scene {
                 identity: "executor".to_owned(),
                 epoch: 1,
                 protocol: 1,
-                capabilities: Vec::new(),
+                ..Hello::default()
             }),
             facts: Vec::new(),
         };

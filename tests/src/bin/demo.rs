@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use clap::Parser;
 use everynode_tests::control_plane::{ControlPlane, Options};
 use everynode_tests::programs::{Profile, Programs};
+use everynode_tests::rollouts;
 use everynode_tests::service::{Executor, Planner, ServiceOptions};
 use everynode_tests::terminal::{Terminal, Took, run_until_interrupted};
 use everynode_tests::toolbox::Tool;
@@ -16,7 +17,8 @@ use everynode_tests::walkthrough::{Measurements, Walkthrough};
 const ABOUT: &str = "\
 Starts a Kubernetes control plane on this machine, with one tainted control-plane node and three workers. Runs the \
 planner and the executor on it, and walks through the life of the DaemonSet in deploy/examples/ds-nginx.yaml: its pods \
-are created, replaced and deleted as pods, nodes, selectors and the template change.
+are created, replaced and deleted as pods, nodes, selectors and the template change. A rollout policy sends the last \
+change of the template to a canary first.
 
 The demo needs neither root nor a container engine. The first run builds a real control plane from source with Go \
 (four to eight minutes on two cores) and keeps it in the user's cache. kwok simulates the nodes. To use existing \
@@ -91,9 +93,18 @@ async fn prepare(terminal: &mut Terminal) -> Result<Stage> {
         start.elapsed(),
     );
     let start = Instant::now();
-    Walkthrough::create_nodes(&control_plane.client().await?).await?;
+    let client = control_plane.client().await?;
+    Walkthrough::create_nodes(&client).await?;
     terminal.done(
         "One control-plane node and three workers are ready",
+        start.elapsed(),
+    );
+    let start = Instant::now();
+    let kubectl = control_plane.kubectl()?;
+    terminal.command(&format!("kubectl apply -k {}", rollouts::KINDS_FOLDER));
+    rollouts::install_kinds(&kubectl, &client).await?;
+    terminal.done(
+        "The API server serves the kinds of rollout policies",
         start.elapsed(),
     );
     let start = Instant::now();
@@ -101,7 +112,6 @@ async fn prepare(terminal: &mut Terminal) -> Result<Stage> {
     let kubeconfig = control_plane.kubeconfig();
     let executor = Executor::start(&programs, &planner.url(), kubeconfig, ServiceOptions::default()).await?;
     terminal.done("Planner and executor are ready", start.elapsed());
-    let kubectl = control_plane.kubectl()?;
     terminal.command("kubectl get nodes");
     terminal.output(&kubectl.run(["get", "nodes"]).await?);
     Ok(Stage {

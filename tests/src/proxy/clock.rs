@@ -11,7 +11,8 @@ use everynode_proto::planner::v1::planner_service_client::PlannerServiceClient;
 use everynode_proto::planner::v1::planner_service_server::{PlannerService, PlannerServiceServer};
 use everynode_proto::planner::v1::{
     ExplainRequest, ExplainResponse, GetInfoRequest, GetInfoResponse, PlanRequest, PlanResponse,
-    SessionRequest, SessionResponse, SimulateNodesRequest, SimulateNodesResponse,
+    SessionRequest, SessionResponse, SimulateNodesRequest, SimulateNodesResponse, SimulateRolloutRequest,
+    SimulateRolloutResponse,
 };
 use futures::{Stream, StreamExt as _};
 use tokio::net::TcpListener;
@@ -114,6 +115,13 @@ impl PlannerService for Sessions {
     }
 
     async fn explain(&self, _: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
+        not_relayed()
+    }
+
+    async fn simulate_rollout(
+        &self,
+        _: Request<SimulateRolloutRequest>,
+    ) -> Result<Response<SimulateRolloutResponse>, Status> {
         not_relayed()
     }
 

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::pod_watch::PodWatch;
 use super::{DEADLINE, MANIFEST, MASTER, NAME, NEW_NODE, WORKERS, Walkthrough};
-use crate::daemonsets::{self, target_node};
+use crate::daemonsets::{self, image, target_node};
 use crate::nodes::NodeBuilder;
 use crate::terminal::Took;
 use crate::wait::eventually;
@@ -39,7 +39,7 @@ spec:
 ";
 
 /// The nodes that the example runs on before another one is added.
-fn initial_nodes() -> Vec<&'static str> {
+pub(super) fn initial_nodes() -> Vec<&'static str> {
     let mut nodes = vec![MASTER];
     nodes.extend(WORKERS);
     nodes
@@ -239,6 +239,7 @@ impl Walkthrough<'_> {
         self.report_done(start, "All pods are gone");
         self.kubectl(&["delete", "svc", "nginx", "nginx-headless"])
             .await?;
+        self.kubectl(&["delete", "dsrp", NAME]).await?;
         Ok(())
     }
 
@@ -267,10 +268,6 @@ impl Walkthrough<'_> {
         )
         .await
     }
-}
-
-fn image(pod: &Pod) -> Option<&str> {
-    pod.spec.as_ref()?.containers.first()?.image.as_deref()
 }
 
 fn host_port(pod: &Pod) -> Option<i32> {
