@@ -241,6 +241,7 @@ impl Policies {
         let (verbs, memory) = self.rollouts.get(&daemon_set.uid).cloned().unwrap_or_default();
         let governance = match (self.knowledge, self.applying(daemon_set)) {
             (Knowledge::Unknown, policy) => Governance::Unknown {
+                uid: policy.map(|policy| policy.uid.clone()).unwrap_or_default(),
                 spec: policy.and_then(|policy| policy.spec.clone().ok()),
             },
             (Knowledge::Known, Some(policy)) => Governance::Policy {

@@ -44,6 +44,8 @@ pub(crate) enum Governance {
     },
     /// The policies can't be read at the moment.
     Unknown {
+        /// The uid of the policy that applied when they were last read. Empty if none did.
+        uid: Text,
         /// How the rollout goes by the policy as it was last read, which tells which nodes have been released.
         spec: Option<Arc<PolicySpec>>,
     },
@@ -102,7 +104,7 @@ impl RowRollout {
             return;
         }
         let spec = match &self.governance {
-            Governance::Policy { spec: Ok(spec), .. } | Governance::Unknown { spec: Some(spec) } => {
+            Governance::Policy { spec: Ok(spec), .. } | Governance::Unknown { spec: Some(spec), .. } => {
                 Some(spec.clone())
             }
             _ => None,

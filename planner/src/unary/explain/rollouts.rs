@@ -189,10 +189,17 @@ impl Rollouts {
     ) -> Result<Explained, FieldError> {
         let strings = &mut reader.strings;
         let governance = match (convert::rollout::knowledge(known.knowledge()), &known.policy) {
-            (Knowledge::Unknown, Some(policy)) => Governance::Unknown {
-                spec: convert::rollout::policy(policy, strings)?.spec.ok(),
+            (Knowledge::Unknown, Some(policy)) => {
+                let policy = convert::rollout::policy(policy, strings)?;
+                Governance::Unknown {
+                    uid: policy.uid,
+                    spec: policy.spec.ok(),
+                }
+            }
+            (Knowledge::Unknown, None) => Governance::Unknown {
+                uid: Text::default(),
+                spec: None,
             },
-            (Knowledge::Unknown, None) => Governance::Unknown { spec: None },
             (Knowledge::Known, Some(policy)) => {
                 let policy = convert::rollout::policy(policy, strings)?;
                 self.names.insert(policy.uid.clone(), policy_name(&policy));

@@ -29,7 +29,7 @@ impl RowRollout {
         let default = PolicySpec::default();
         let (policy, spec) = match &self.governance {
             Governance::Policy { uid, spec } => (uid.clone(), spec.as_deref().ok()),
-            Governance::Unknown { spec } => (Text::default(), spec.as_deref()),
+            Governance::Unknown { uid, spec } => (uid.clone(), spec.as_deref()),
             Governance::None => (Text::default(), None),
         };
         let course = Course {
@@ -74,7 +74,10 @@ impl RowRollout {
         let ignored = tally.count(Mark::Ignored);
         let has_stages = memory.state == State::Progressing;
         let is_stalled = has_stages && seen.is_stalled;
+        // A rollout that is complete stays so while the policies can't be read.
+        let is_complete = memory.state == State::Completed && memory.update == *course.update;
         let hold = self.hold(rules.daemon_set);
+        let hold = hold.filter(|hold| !(is_complete && *hold == Hold::PoliciesUnknown));
         let hold = hold.or_else(|| is_stalled.then_some(Hold::TooManyIgnored(ignored)));
         let (phase, reason, mut message) = match (hold, staging) {
             (Some(hold), _) => hold.describe(),

@@ -155,3 +155,19 @@ fn stage_whose_selector_selects_no_node_is_a_warning_until_one_has_the_label() {
     cluster.fleet.node_gone("n000");
     assert_eq!(warnings(&mut cluster), [WarningKind::EmptyStage]);
 }
+
+#[test]
+fn rollout_that_is_complete_stays_so_while_the_policies_cannot_be_read() {
+    let mut cluster = Cluster::new(4, spec(Vec::new()));
+    cluster.run_until("the end", |cluster| cluster.state() == State::Completed);
+    cluster.fleet.policies_mut().set_knowledge(Knowledge::Unknown);
+    let plans = cluster.fleet.plan(seconds(cluster.now));
+    let report = plans[0].report.rollout.as_ref().unwrap();
+    assert_eq!((report.reason, &*report.policy), ("Completed", "policy"));
+    // The next template is held.
+    cluster.set_template("third");
+    let plans = cluster.fleet.plan(seconds(cluster.now));
+    let report = plans[0].report.rollout.as_ref().unwrap();
+    assert_eq!(report.reason, "PoliciesUnknown");
+    assert!(plans[0].actions.is_empty());
+}
