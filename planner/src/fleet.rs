@@ -197,7 +197,7 @@ impl Fleet {
             self.action_done(id);
         }
         self.dirty.remove(&index);
-        self.policies.forget_rollout(uid);
+        self.policies.forget(uid);
         self.rows.drop_empty(index);
     }
 
@@ -206,12 +206,21 @@ impl Fleet {
         &mut self.policies
     }
 
-    /// Gives each `DaemonSet` the policy that applies to it now.
+    /// Gives each `DaemonSet` the policy that applies to it now, and finds what holds for the policies.
     fn apply_policies(&mut self) {
-        let has_changed = self.policies.find_empty_stages(&self.nodes) || self.policies.has_changed();
-        if !has_changed {
-            return;
+        if self.policies.has_changed() {
+            self.apply_changed_policies();
         }
+        self.policies.find_empty_stages(&self.nodes);
+        if self.policies.reports_may_differ() {
+            let mut daemon_sets: Vec<_> = self.rows.iter().filter_map(row::Row::prepared).collect();
+            daemon_sets.sort_by(|a, b| a.daemon_set.uid.cmp(&b.daemon_set.uid));
+            let daemon_sets = daemon_sets.iter().map(|prepared| &prepared.daemon_set);
+            self.policy_reports = self.policies.changed_reports(daemon_sets);
+        }
+    }
+
+    fn apply_changed_policies(&mut self) {
         for (index, row) in self.rows.iter_mut() {
             if !self.policies.may_differ(&row.uid) {
                 continue;
@@ -224,10 +233,6 @@ impl Fleet {
             }
         }
         self.policies.settle();
-        let mut daemon_sets: Vec<_> = self.rows.iter().filter_map(row::Row::prepared).collect();
-        daemon_sets.sort_by(|a, b| a.daemon_set.uid.cmp(&b.daemon_set.uid));
-        let daemon_sets = daemon_sets.iter().map(|prepared| &prepared.daemon_set);
-        self.policy_reports = self.policies.changed_reports(daemon_sets);
     }
 
     /// Returns what holds for each policy of which that has changed, as of the last plan.

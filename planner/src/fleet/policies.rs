@@ -29,6 +29,8 @@ pub(crate) struct Policies {
     /// What people ask of rollouts, and what is remembered of them, by the `DaemonSet`'s uid.
     rollouts: HashMap<Text, (Verbs, Option<Memory>)>,
     changed: Changed,
+    /// Whether a policy, a `DaemonSet` or a namespace has changed since the last reports. Rollouts are in no report.
+    reports_may_differ: bool,
     /// The stages whose nodeSelector selects no node, by the policy's uid.
     empty_stages: BTreeMap<Text, Vec<Text>>,
     /// Whether nodes or policies have changed since the empty stages were found.
@@ -112,7 +114,7 @@ impl Policies {
     /// Sets whether the policies are known.
     pub(crate) fn set_knowledge(&mut self, knowledge: Knowledge) {
         if std::mem::replace(&mut self.knowledge, knowledge) != knowledge {
-            self.changed = Changed::All;
+            self.touch_all();
         }
     }
 
@@ -120,7 +122,7 @@ impl Policies {
     pub(crate) fn set(&mut self, policy: Policy) {
         if self.by_uid.get(&policy.uid) != Some(&policy) {
             self.by_uid.insert(policy.uid.clone(), policy);
-            self.changed = Changed::All;
+            self.touch_all();
             self.empty_stages_may_differ = true;
         }
     }
@@ -128,7 +130,7 @@ impl Policies {
     /// Removes a policy.
     pub(crate) fn remove(&mut self, uid: &str) {
         if self.by_uid.remove(uid).is_some() {
-            self.changed = Changed::All;
+            self.touch_all();
         }
     }
 
@@ -147,7 +149,7 @@ impl Policies {
         }
         // Only policies of the cluster select namespaces, and there are few.
         if is_new && self.by_uid.values().any(|policy| policy.namespace.is_none()) {
-            self.changed = Changed::All;
+            self.touch_all();
         }
     }
 
@@ -156,17 +158,29 @@ impl Policies {
         let now = (verbs, memory);
         if self.rollouts.get(daemon_set) != Some(&now) {
             self.rollouts.insert(daemon_set.clone(), now);
-            self.touch(daemon_set);
+            self.mark(daemon_set);
         }
     }
 
-    /// Forgets the rollout of a `DaemonSet` that is gone.
-    pub(crate) fn forget_rollout(&mut self, daemon_set: &str) {
+    /// Forgets a `DaemonSet` that is gone. No policy applies to it any more.
+    pub(crate) fn forget(&mut self, daemon_set: &str) {
         self.rollouts.remove(daemon_set);
+        self.reports_may_differ = true;
     }
 
-    /// Marks that another policy may apply to a `DaemonSet`.
+    /// Marks that another policy may apply to a `DaemonSet`, which has changed.
     pub(crate) fn touch(&mut self, daemon_set: &Text) {
+        self.reports_may_differ = true;
+        self.mark(daemon_set);
+    }
+
+    /// Marks that another policy may apply to any `DaemonSet`.
+    fn touch_all(&mut self) {
+        self.reports_may_differ = true;
+        self.changed = Changed::All;
+    }
+
+    fn mark(&mut self, daemon_set: &Text) {
         match &mut self.changed {
             Changed::All => {}
             Changed::Some(changed) => {
@@ -202,11 +216,11 @@ impl Policies {
         self.empty_stages_may_differ = true;
     }
 
-    /// Finds the stages whose nodeSelector selects no node. Returns whether they are others than before. Looks at the nodes
+    /// Finds the stages whose nodeSelector selects no node. Looks at the nodes
     /// only if they or the policies have changed, and only until each selector has found one.
-    pub(crate) fn find_empty_stages(&mut self, nodes: &Nodes) -> bool {
+    pub(crate) fn find_empty_stages(&mut self, nodes: &Nodes) {
         if !std::mem::take(&mut self.empty_stages_may_differ) {
-            return false;
+            return;
         }
         let present = || nodes.in_order().iter().filter_map(|index| nodes.get(*index));
         let has_nodes = present().next().is_some();
@@ -226,9 +240,8 @@ impl Policies {
             (!names.is_empty()).then(|| (policy.uid.clone(), names))
         });
         let empty_stages = empty_stages.collect();
-        let has_changed = self.empty_stages != empty_stages;
+        self.reports_may_differ |= self.empty_stages != empty_stages;
         self.empty_stages = empty_stages;
-        has_changed
     }
 
     /// Marks that every `DaemonSet` has the policy that applies now.
@@ -260,11 +273,17 @@ impl Policies {
         policies.get(applying?).copied()
     }
 
+    /// Whether the reports may be others than in the last call of [`Policies::changed_reports`].
+    pub(crate) fn reports_may_differ(&self) -> bool {
+        self.reports_may_differ
+    }
+
     /// Returns what holds for each policy of which that has changed since the last call.
     pub(crate) fn changed_reports<'d>(
         &mut self,
         daemon_sets: impl Iterator<Item = &'d DaemonSet>,
     ) -> Vec<PolicyReport> {
+        self.reports_may_differ = false;
         let reports = self.reports(daemon_sets);
         let is_new = |report: &&PolicyReport| self.reported.get(&report.uid) != Some(*report);
         let changed = reports.iter().filter(is_new).cloned().collect();

@@ -96,7 +96,8 @@ impl RowRollout {
     /// Prepares the rollout after any change of the policy, the memory, the verbs or the `DaemonSet`.
     pub(crate) fn prepare(&mut self, daemon_set: &DaemonSet, nodes: &Nodes) {
         self.active = None;
-        let memory = self.memory.clone().unwrap_or_default();
+        let none = Memory::default();
+        let memory = self.memory.as_ref().unwrap_or(&none);
         let hold = self.hold(daemon_set);
         let is_complete = memory.state == State::Completed && memory.update == daemon_set.update_revision;
         let is_held = |index: &NodeIndex| nodes.get(*index).is_some_and(|node| is_held(node, daemon_set));
@@ -119,7 +120,7 @@ impl RowRollout {
             _ => HashSet::new(),
         };
         let mut active = Active {
-            staging: Staging::new(spec.clone(), &memory),
+            staging: Staging::new(spec.clone(), memory),
             max_unavailable: max_unavailable(daemon_set, spec.as_deref()),
             spec: spec.unwrap_or_default(),
             current: CurrentTemplate::new(current, daemon_set),
@@ -130,7 +131,7 @@ impl RowRollout {
         };
         active.cells.resize(nodes.capacity(), Slot::default());
         for index in nodes.in_order() {
-            active.set(*index, nodes.get(*index), daemon_set, &memory);
+            active.set(*index, nodes.get(*index), daemon_set, memory);
         }
         self.active = Some(active);
     }
@@ -142,11 +143,12 @@ impl RowRollout {
 
     /// Updates a cell after a change of its node. Returns whether that makes a difference.
     pub(crate) fn update_node(&mut self, index: NodeIndex, daemon_set: &DaemonSet, nodes: &Nodes) -> bool {
-        let memory = self.memory.clone().unwrap_or_default();
-        match &mut self.active {
-            Some(active) => active.set(index, nodes.get(index), daemon_set, &memory),
-            None => false,
-        }
+        let Some(active) = &mut self.active else {
+            return false;
+        };
+        let none = Memory::default();
+        let memory = self.memory.as_ref().unwrap_or(&none);
+        active.set(index, nodes.get(index), daemon_set, memory)
     }
 
     /// Why nothing is replaced. `None` if old pods are replaced, or would be.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    decide::rollout::warnings::WarningKind,
+    decide::rollout::{precedence::Acceptance, warnings::WarningKind},
     model::{
         LabelKey,
         rollout::{LabelCondition, LabelRequirement, MAX_REMEMBERED_STAGES},
@@ -170,4 +170,18 @@ fn rollout_that_is_complete_stays_so_while_the_policies_cannot_be_read() {
     let report = plans[0].report.rollout.as_ref().unwrap();
     assert_eq!(report.reason, "PoliciesUnknown");
     assert!(plans[0].actions.is_empty());
+}
+
+#[test]
+fn policy_whose_daemon_set_is_deleted_says_so() {
+    let mut cluster = Cluster::new(2, spec(Vec::new()));
+    let acceptances = |cluster: &mut Cluster| {
+        cluster.fleet.plan(seconds(cluster.now));
+        let reports = cluster.fleet.take_policy_reports();
+        let targets = reports.into_iter().flat_map(|report| report.targets);
+        targets.map(|target| target.acceptance).collect::<Vec<_>>()
+    };
+    assert_eq!(acceptances(&mut cluster), [Acceptance::Accepted]);
+    cluster.fleet.daemon_set_gone(&cluster.daemon_set.uid.clone());
+    assert_eq!(acceptances(&mut cluster), [Acceptance::NotFound]);
 }
