@@ -170,15 +170,7 @@ impl CommandRunner {
         if let Some(names) = patterns.names() {
             return Ok(names.into_iter().map(str::to_owned).collect());
         }
-        let nodes = self.connector.kubectl().nodes().await;
-        let mut nodes = nodes.map_err(|error| Error::LookUp {
-            flag: "node",
-            kind: "nodes",
-            error,
-        })?;
-        patterns.check(&nodes.iter().map(String::as_str).collect::<Vec<_>>())?;
-        nodes.retain(|node| patterns.contain(node));
-        Ok(nodes)
+        patterns.select(self.connector.kubectl()).await
     }
 
     /// Runs `version` and returns the exit code.

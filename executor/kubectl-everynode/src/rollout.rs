@@ -88,14 +88,7 @@ impl CommandRunner {
 
     async fn update(&self, args: &UpdateArgs) -> Result<Exit, Error> {
         let patterns = NodePatterns::parse(&args.nodes)?;
-        let all = self.connector().kubectl().nodes().await;
-        let mut nodes = all.map_err(|error| Error::LookUp {
-            flag: "node",
-            kind: "nodes",
-            error,
-        })?;
-        patterns.check(&nodes.iter().map(String::as_str).collect::<Vec<_>>())?;
-        nodes.retain(|node| patterns.contain(node));
+        let nodes = patterns.select(self.connector().kubectl()).await?;
         let decide = |target: &Target, snapshot: &Snapshot| verbs::update(target, snapshot, &nodes);
         self.apply(&args.verb, decide).await
     }

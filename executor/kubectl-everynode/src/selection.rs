@@ -8,6 +8,7 @@ use super::{
     args::DaemonSetFilterArgs,
     connection::Connector,
     error::Error,
+    kubectl::Kubectl,
     names::{DaemonSetName, Name},
 };
 
@@ -198,6 +199,22 @@ impl NodePatterns {
     pub(crate) fn names(&self) -> Option<BTreeSet<&str>> {
         let is_plain = !self.0.iter().any(|pattern| glob::has_wildcard(pattern));
         (is_plain && !self.is_empty()).then(|| self.0.iter().map(String::as_str).collect())
+    }
+
+    /// Returns the names of the cluster's nodes that the patterns select.
+    ///
+    /// # Errors
+    /// kubectl fails, or a pattern selects no node.
+    pub(crate) async fn select(&self, kubectl: &Kubectl) -> Result<Vec<String>, Error> {
+        let nodes = kubectl.nodes().await;
+        let mut nodes = nodes.map_err(|error| Error::LookUp {
+            flag: "node",
+            kind: "nodes",
+            error,
+        })?;
+        self.check(&nodes.iter().map(String::as_str).collect::<Vec<_>>())?;
+        nodes.retain(|node| self.contain(node));
+        Ok(nodes)
     }
 
     /// Whether the patterns select a node. Without patterns, every node is selected.
