@@ -4,10 +4,8 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use everynode_executor::rollouts::kinds::DaemonSetRolloutStatus;
-use kube::ResourceExt;
 use serde_json::json;
 
-use super::steps::initial_nodes;
 use super::{DEADLINE, NAME, Walkthrough};
 use crate::daemonsets::{self, image};
 use crate::rollouts;
@@ -99,17 +97,7 @@ impl Walkthrough<'_> {
             found.rollout == rollout && is_completed(found)
         })
         .await?;
-        let pods = self.wait_placed(&initial_nodes()).await?;
-        let old: Vec<_> = pods
-            .iter()
-            .filter(|pod| image(pod) != Some(IMAGE))
-            .map(ResourceExt::name_any)
-            .collect();
-        ensure!(
-            old.is_empty(),
-            "the rollout is completed, but {old:?} have the old image"
-        );
-        self.wait_counts(pods.len()).await?;
+        self.check_updated(IMAGE).await?;
         self.report_done(start, format!("All four pods run {IMAGE}"));
         self.kubectl(&["get", "dsr", NAME]).await?;
         Ok(())

@@ -159,6 +159,21 @@ impl Walkthrough<'_> {
         Ok(())
     }
 
+    /// Checks that every pod on the initial nodes runs this image, and waits until the status says so, too.
+    pub(super) async fn check_updated(&self, wanted: &str) -> Result<()> {
+        let pods = self.wait_placed(&initial_nodes()).await?;
+        let old: Vec<_> = pods
+            .iter()
+            .filter(|pod| image(pod) != Some(wanted))
+            .map(ResourceExt::name_any)
+            .collect();
+        ensure!(
+            old.is_empty(),
+            "the rollout is complete, but {old:?} have the old image"
+        );
+        self.wait_counts(pods.len()).await
+    }
+
     pub(super) async fn change_the_image(&mut self) -> Result<()> {
         const IMAGE: &str = "nginx:1.29-alpine";
         self.terminal
@@ -177,17 +192,7 @@ impl Walkthrough<'_> {
         self.follow(&["rollout", "status", "ds", NAME, "--timeout=60s"])
             .await?;
         self.measurements.rollout = start.elapsed();
-        let pods = self.wait_placed(&initial_nodes()).await?;
-        let old: Vec<_> = pods
-            .iter()
-            .filter(|pod| image(pod) != Some(IMAGE))
-            .map(ResourceExt::name_any)
-            .collect();
-        ensure!(
-            old.is_empty(),
-            "the rollout status is complete, but {old:?} have the old image"
-        );
-        self.wait_counts(4).await?;
+        self.check_updated(IMAGE).await?;
         self.report_done(start, format!("All four pods run {IMAGE}"));
         self.kubectl(&["rollout", "history", "ds", NAME]).await?;
         Ok(())
