@@ -235,7 +235,7 @@ impl Fleet {
         self.policies.settle();
     }
 
-    /// Returns what holds for each policy of which that has changed, as of the last plan.
+    /// Returns the reports of the policies whose report has changed, as of the last plan.
     pub fn take_policy_reports(&mut self) -> Vec<PolicyReport> {
         std::mem::take(&mut self.policy_reports)
     }

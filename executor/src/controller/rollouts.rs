@@ -46,7 +46,7 @@ const MAX_QUIET_CHECKS: u32 = 5;
 pub(super) struct RolloutState {
     /// What the session's last plan says.
     report: Option<PlannedReport>,
-    /// The last report, of any session, about which events have been written.
+    /// The last report whose changes were written as events. It outlives the session with the planner.
     noted: Option<RolloutReport>,
     /// Whether a write is in progress.
     is_writing: bool,

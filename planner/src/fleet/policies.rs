@@ -278,7 +278,7 @@ impl Policies {
         self.reports_may_differ
     }
 
-    /// Returns what holds for each policy of which that has changed since the last call.
+    /// Returns the reports of the policies whose report has changed since the last call.
     pub(crate) fn changed_reports<'d>(
         &mut self,
         daemon_sets: impl Iterator<Item = &'d DaemonSet>,

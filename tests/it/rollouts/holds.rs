@@ -147,7 +147,7 @@ async fn deleted_rollout_object_holds_the_rollout_until_a_retry() {
         })
         .await;
     assert_eq!(lost.current_revision, scene.first);
-    // What a person may ask of the earlier rollout means nothing now.
+    // A promotion of the earlier rollout has no effect.
     scene.promote(lost.rollout, "canary").await;
     scene.check_held("node-02", "the memory is lost").await;
     scene.check_only_on(&["node-01"]);

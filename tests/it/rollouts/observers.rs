@@ -127,7 +127,7 @@ async fn kubectl_rollout_restart_and_undo_are_rollouts() {
     scene.wait_all_on(&again.update_revision).await;
     scene.wait_phase("Completed", "Completed").await;
 
-    // From a complete rollout, an undo is a rollout like any other.
+    // After a complete rollout, an undo begins a rollout with stages.
     kubectl.run(["rollout", "undo", "ds/agent"]).await.unwrap();
     let back = scene
         .wait("the canary of the undo", |status| {

@@ -32,7 +32,7 @@ struct RevisionEntry {
     hash: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     created_at: Option<Timestamp>,
-    /// Whether nodes have the revision before the rollout releases them.
+    /// Whether it is the current revision, which nodes have until the rollout releases them.
     is_current: bool,
     /// Whether nodes get the revision from the rollout.
     is_update: bool,

@@ -78,7 +78,7 @@ pub(crate) struct Course<'r> {
 }
 
 impl Course<'_> {
-    /// Whether somebody has stopped the rollout for now.
+    /// Whether the policy or the `DaemonSetRollout` pauses the rollout.
     pub(crate) fn is_paused(&self) -> bool {
         (self.policy.paused || self.verbs.paused) && Rule::Pause.counts()
     }

@@ -69,8 +69,8 @@ pub(crate) fn has_too_many_ignored(ignored: usize, desired: usize) -> bool {
     Rule::IgnoredCap.counts() && ignored > Budget::Percent(30).of(desired).max(1)
 }
 
-/// Chooses the cells whose pods are replaced now. `queue` returns the first cells of a group that wait at an urgency, at most
-/// so many.
+/// Chooses the cells whose pods are replaced now. `queue` returns the first cells of a group that wait at an urgency, up to a
+/// number.
 pub(crate) fn choose(
     budgets: &Budgets<'_>,
     groups: &Groups,

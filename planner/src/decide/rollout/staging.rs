@@ -152,7 +152,7 @@ fn bit(stage: StageIndex) -> u32 {
     1_u32.checked_shl(u32::from(stage)).unwrap_or_default()
 }
 
-/// The limit below which about so many of all hashes are, for a stage that hasn't opened yet.
+/// An estimate of a stage's hash limit until the stage opens: as if hashes were spread evenly.
 pub(crate) fn expected_limit(size: StageSize) -> u32 {
     let percent = match size {
         StageSize::Percent(percent) => percent.min(100),
